@@ -1,0 +1,90 @@
+// A harness's log, read as one run and a stream of sample batches.
+//
+// Each harness has a folder beside this file with a RunReader of its own and a
+// function that finds its runs under a path. Readers emit samples and the scores
+// that the harness wrote; they never score (see ARCHITECTURE.md).
+//
+//   for (auto& found : *lm_eval::FindRuns(path, options)) {
+//     auto reader = found.Open();
+//     v1::SampleBatch batch; BatchOrigin origin;
+//     while (*reader->Next(&batch, &origin)) { ... }
+//   }
+#ifndef MIRAGE_INTEGRATIONS_READER_H_
+#define MIRAGE_INTEGRATIONS_READER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "mirage/v1/run.pb.h"
+#include "mirage/v1/sample.pb.h"
+
+namespace mirage::integrations {
+
+// Where the samples of a batch stand in the log, so that a refusal by the
+// engine can be reported with file and line.
+struct BatchOrigin {
+  // The file that the batch was read from.
+  std::string file;
+  // One entry a sample: line number from 1, or element number from 1 in a JSON
+  // array.
+  std::vector<uint64_t> lines;
+};
+
+// A row that could not be read; the rows around it were.
+struct RowIssue {
+  std::string task;
+  // Empty when the row is too damaged to say.
+  std::string filter;
+  std::string file;
+  // Line number from 1 (element number in a JSON array).
+  uint64_t line = 0;
+  // What is wrong, and the remedy.
+  std::string message;
+};
+
+// Limits on what is read from outside.
+struct ReadOptions {
+  // A row or array element larger than this is refused, in bytes.
+  uint64_t max_row_bytes = uint64_t{64} << 20;
+  // Samples of one batch, at most.
+  uint32_t batch_samples = 2048;
+  // A batch is closed early when its text reaches this size, in bytes.
+  uint64_t batch_bytes = uint64_t{1} << 20;
+};
+
+// Reads one run. Not thread-safe.
+class RunReader {
+ public:
+  virtual ~RunReader() = default;
+
+  // The run without its samples, known before the first `Next`.
+  virtual const v1::Run& run() const = 0;
+
+  // Fills `batch` and `origin` with the next samples, all of one task and one
+  // filter, and returns true; returns false at the end of the run. Rows that
+  // cannot be read go to `issues()` and are skipped. An error is returned only
+  // when no further sample of this run can be read.
+  virtual absl::StatusOr<bool> Next(v1::SampleBatch* batch, BatchOrigin* origin) = 0;
+
+  // Rows that were skipped so far. At most 100 are kept; `n_issues` counts all.
+  virtual const std::vector<RowIssue>& issues() const = 0;
+
+  // Number of rows of (task, filter) that were skipped so far; the filter is
+  // empty for rows too damaged to name theirs.
+  virtual uint64_t n_issues(const std::string& task, const std::string& filter) const = 0;
+
+  // Bytes of sample files consumed so far, and in all, for a progress bar.
+  virtual uint64_t bytes_read() const = 0;
+  virtual uint64_t bytes_total() const = 0;
+
+  // Folder in which derived files belong, and the date id of their names.
+  virtual const std::string& folder() const = 0;
+};
+
+}  // namespace mirage::integrations
+
+#endif  // MIRAGE_INTEGRATIONS_READER_H_
