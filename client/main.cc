@@ -1,0 +1,135 @@
+// The `mirage` command line.
+#include <fmt/format.h>
+#include <grpcpp/grpcpp.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "client/commands/attach.h"
+#include "client/exit_code.h"
+#include "server/embedded.h"
+#include "server/version.h"
+
+namespace {
+
+using mirage::client::AttachOptions;
+using mirage::client::kFailed;
+using mirage::client::kUsage;
+
+// How long to wait for a sidecar that was named.
+constexpr std::chrono::seconds kConnectTimeout{5};
+
+void AddAttach(CLI::App& app, AttachOptions& options, std::string& sidecar,
+               std::string& input_format) {
+  CLI::App* attach =
+      app.add_subcommand("attach", "Counterparts, intervals and mirage risk of a finished run");
+  attach->footer(
+      "Examples:\n"
+      "  mirage attach results/                        every run below, as a table\n"
+      "  mirage attach results/my-model --all-metrics  every counterpart\n"
+      "  mirage attach results/ --output-format json -o report.json\n"
+      "  mirage attach results/ --samples              every sample's scores, too\n"
+      "\n"
+      "Beside each run it writes mirage_<date>.json, with the same content as\n"
+      "--output-format json. The originals are never changed.");
+  attach->add_option("RUN", options.paths, "What the harness wrote: a file or a folder")
+      ->required();
+  attach->add_option("--input-format", input_format, "Format of the runs; found by itself")
+      ->check(CLI::IsMember({"lm-eval"}));
+  attach->add_option("--output-format", options.output_format, "table, json, markdown or csv")
+      ->check(CLI::IsMember({"table", "json", "markdown", "csv"}))
+      ->capture_default_str();
+  attach->add_option("-o,--output", options.output,
+                     "Write the answer here, not to standard output");
+  attach->add_flag("--all-metrics", options.all_metrics, "Show every counterpart in the table");
+  CLI::Option* no_write =
+      attach->add_flag("--no-write", options.no_write, "Write no files beside the runs");
+  attach->add_option("--write-dir", options.write_dir, "Write derived files to this folder")
+      ->excludes(no_write);
+  attach
+      ->add_flag("--samples", options.samples,
+                 "Also write mirage_samples_<task>_<date>.jsonl, every sample's scores")
+      ->excludes(no_write);
+  attach
+      ->add_option("--tokenizer", options.tokenizer,
+                   "Unit of the edit distance: codepoints, bytes or words")
+      ->check(CLI::IsMember({"codepoints", "characters", "bytes", "words"}))
+      ->capture_default_str();
+  attach->add_option("--level", options.level, "Coverage of intervals, between 0 and 1")
+      ->check(CLI::Validator(
+          [](std::string& text) {
+            double level = 0;
+            if (!CLI::detail::lexical_cast(text, level) || !(level > 0 && level < 1)) {
+              return std::string("must lie between 0 and 1, as 0.95");
+            }
+            return std::string();
+          },
+          "0..1"))
+      ->capture_default_str();
+  attach->add_option("--seed", options.seed, "Seed of every bootstrap")->capture_default_str();
+  attach->add_option("--max-row-mib", options.max_row_mib, "Refuse a row larger than this")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1024}))
+      ->capture_default_str();
+  attach->add_option("--sidecar", sidecar,
+                     "Use the miraged at this address instead of the one built in");
+  attach->add_flag("--quiet", options.quiet, "No progress and no notes on standard error");
+}
+
+int Attach(AttachOptions options, const std::string& sidecar) {
+  if (sidecar.empty()) {
+    auto embedded = mirage::server::StartEmbedded();
+    if (!embedded.ok()) {
+      fmt::print(stderr, "mirage: {}\n", std::string(embedded.status().message()));
+      return kFailed;
+    }
+    return mirage::client::RunAttach(options, embedded->channel);
+  }
+  options.embedded = false;
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(mirage::server::kMaxMessageBytes);
+  arguments.SetMaxSendMessageSize(mirage::server::kMaxMessageBytes);
+  const auto channel =
+      grpc::CreateCustomChannel(sidecar, grpc::InsecureChannelCredentials(), arguments);
+  if (!channel->WaitForConnected(std::chrono::system_clock::now() + kConnectTimeout)) {
+    fmt::print(stderr, "mirage: no sidecar answers at {}: start one with miraged --listen {}\n",
+               sidecar, sidecar);
+    return kFailed;
+  }
+  return mirage::client::RunAttach(options, channel);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // Debian builds Abseil with its deadlock detector on, which aborts on a cycle
+  // that gRPC itself makes.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  CLI::App app{
+      "Mirage: is that jump in the model, or in the metric?\n"
+      "Continuous counterparts, intervals and a mirage risk for every reported accuracy.",
+      "mirage"};
+  app.set_version_flag("--version", fmt::format("mirage {}", mirage::kVersion));
+  app.require_subcommand(1);
+  app.footer(
+      "Example:\n"
+      "  mirage attach examples/\n"
+      "\n"
+      "Exit codes: 0 done, 2 usage, 4 input unreadable, output unwritable or sidecar\n"
+      "unreachable. `mirage COMMAND --help` shows a command's options and examples.");
+  AttachOptions attach_options;
+  std::string sidecar, input_format;
+  AddAttach(app, attach_options, sidecar, input_format);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : kUsage;
+  }
+  return Attach(attach_options, sidecar);
+}

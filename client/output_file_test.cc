@@ -1,0 +1,102 @@
+#include "client/output_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+namespace mirage::client {
+namespace {
+
+using ::testing::HasSubstr;
+
+class OutputFileTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "/output_file_XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
+  void Put(const std::string& name, const std::string& content) const {
+    std::ofstream(Path(name)) << content;
+  }
+  std::string Get(const std::string& name) const {
+    std::ostringstream out;
+    out << std::ifstream(Path(name)).rdbuf();
+    return out.str();
+  }
+  size_t Files() const {
+    return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(folder_), {}));
+  }
+
+  std::string folder_;
+};
+
+TEST_F(OutputFileTest, WritesAndReplacesItsOwn) {
+  const std::string first = "{\n  \"generator\": \"mirage 0.1.0\",\n  \"runs\": []}\n";
+  ASSERT_TRUE(WriteDerived(Path("mirage_x.json"), first).ok());
+  ASSERT_TRUE(WriteDerived(Path("mirage_x.json"), first + " ").ok());
+  EXPECT_EQ(Get("mirage_x.json"), first + " ");
+  EXPECT_EQ(Files(), 1u) << "no temporary file is left";
+}
+
+TEST_F(OutputFileTest, LeavesOthersAlone) {
+  Put("mirage_x.json", "{\"generator\": \"someone else\"}");
+  const absl::Status status = WriteDerived(Path("mirage_x.json"), "{}");
+  EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("Mirage did not write it"));
+  EXPECT_EQ(Get("mirage_x.json"), "{\"generator\": \"someone else\"}");
+}
+
+TEST_F(OutputFileTest, LeavesLinksAndFoldersAlone) {
+  Put("target.json", "{\"generator\": \"mirage 0.1.0\"}");
+  ASSERT_EQ(::symlink(Path("target.json").c_str(), Path("link.json").c_str()), 0);
+  EXPECT_FALSE(IsReplaceable(Path("link.json")));
+  EXPECT_FALSE(IsReplaceable(folder_));
+  EXPECT_TRUE(IsReplaceable(Path("nothing.json")));
+}
+
+TEST_F(OutputFileTest, MissingFolderIsNamed) {
+  const absl::Status status = WriteAtomically(Path("none/x.json"), "x");
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("none/x.json"));
+}
+
+TEST_F(OutputFileTest, ReadOnlyFolderIsRefused) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may write everywhere";
+  ASSERT_EQ(::chmod(folder_.c_str(), 0555), 0);
+  EXPECT_EQ(WriteAtomically(Path("x.json"), "x").code(), absl::StatusCode::kPermissionDenied);
+  ASSERT_EQ(::chmod(folder_.c_str(), 0755), 0);
+}
+
+TEST_F(OutputFileTest, FullDiskLeavesTheOldFile) {
+  // /dev/full fails every write with ENOSPC; as a folder entry it cannot be made
+  // here, so the limit on a file's size stands in for the disk's end.
+  Put("x.json", "old");
+  const std::string big(1 << 20, 'x');
+  rlimit old_limit{}, small_limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &old_limit), 0);
+  small_limit = old_limit;
+  small_limit.rlim_cur = 1 << 16;
+  ::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small_limit), 0);
+  const absl::Status status = WriteAtomically(Path("x.json"), big);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &old_limit), 0);
+  EXPECT_FALSE(status.ok());
+  EXPECT_EQ(Get("x.json"), "old");
+  EXPECT_EQ(Files(), 1u) << "no temporary file is left";
+}
+
+}  // namespace
+}  // namespace mirage::client

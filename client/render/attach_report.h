@@ -1,0 +1,40 @@
+// The answer of `mirage attach` as a table, JSON, Markdown or CSV.
+#ifndef MIRAGE_CLIENT_RENDER_ATTACH_REPORT_H_
+#define MIRAGE_CLIENT_RENDER_ATTACH_REPORT_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "mirage/v1/run.pb.h"
+
+namespace mirage::client {
+
+struct TableOptions {
+  // Colour the risk by ANSI escapes.
+  bool color = false;
+  // Show every counterpart; else the first few of each metric, in the registry's
+  // order of preference, and how many more there are.
+  bool all_metrics = false;
+};
+
+// Counterparts shown under a metric unless all are asked for.
+inline constexpr int kShownCounterparts = 6;
+
+// For people: lm-eval's columns, each counterpart indented under the metric that it
+// belongs to, then the reasons of each risk, what is not available and why, and
+// warnings. Text from logs is made safe for the terminal.
+std::string AttachTable(const v1::AttachReport& report, const TableOptions& options);
+
+// The same as GitHub-flavoured Markdown.
+std::string AttachMarkdown(const v1::AttachReport& report, const TableOptions& options);
+
+// One row a metric, RFC 4180, with a header. Numbers print with all their digits.
+std::string AttachCsv(const v1::AttachReport& report);
+
+// ProtoJSON by the contract: proto field names, plain fields always printed.
+// INTERNAL when protobuf cannot print it.
+absl::StatusOr<std::string> ReportJson(const google::protobuf::Message& message);
+
+}  // namespace mirage::client
+
+#endif  // MIRAGE_CLIENT_RENDER_ATTACH_REPORT_H_

@@ -1,0 +1,313 @@
+#include "integrations/lm_eval/samples.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <map>
+
+namespace mirage::integrations::lm_eval {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+const std::string kData = "integrations/lm_eval/testdata/";
+const std::string kDate = "2026-11-23T01-02-03.000004";
+
+struct Everything {
+  std::unique_ptr<RunReader> reader;
+  std::vector<v1::SampleBatch> batches;
+  std::vector<BatchOrigin> origins;
+};
+
+Everything ReadAll(const RunFiles& files, const ReadOptions& options = {}) {
+  Everything all;
+  auto reader = OpenRun(files, options);
+  EXPECT_TRUE(reader.ok()) << reader.status();
+  if (!reader.ok()) return all;
+  all.reader = *std::move(reader);
+  while (true) {
+    v1::SampleBatch batch;
+    BatchOrigin origin;
+    const auto more = all.reader->Next(&batch, &origin);
+    EXPECT_TRUE(more.ok()) << more.status();
+    if (!more.ok() || !*more) break;
+    EXPECT_EQ(origin.lines.size(), batch.n_samples());
+    all.batches.push_back(std::move(batch));
+    all.origins.push_back(std::move(origin));
+  }
+  EXPECT_EQ(all.reader->bytes_read(), all.reader->bytes_total());
+  return all;
+}
+
+RunFiles Demo() {
+  const std::string folder = kData + "demo";
+  const std::string date = "2026-11-22T21-56-36.120725";
+  RunFiles files;
+  files.results = folder + "/results_" + date + ".json";
+  for (const char* task : {"demo_gen", "demo_ll", "demo_mc", "demo_mi", "demo_roll", "demo_wino"}) {
+    files.samples.push_back({folder + "/samples_" + task + "_" + date + ".jsonl", task});
+  }
+  files.folder = folder;
+  files.date = date;
+  return files;
+}
+
+// Everything that lm-eval computed from these rows, again from the batches.
+TEST(SamplesTest, AgreesWithTheHarness) {
+  const Everything all = ReadAll(Demo());
+  EXPECT_EQ(all.reader->folder(), kData + "demo");
+  EXPECT_EQ(all.reader->run().date(), "2026-11-22T21-56-36.120725");
+  std::vector<std::string> order;
+  std::map<std::string, const v1::SampleBatch*> batches;
+  for (const v1::SampleBatch& batch : all.batches) {
+    order.push_back(batch.task() + "/" + batch.filter());
+    batches[order.back()] = &batch;
+  }
+  EXPECT_THAT(order,
+              ElementsAre("demo_mc/none", "demo_gen/strict-match", "demo_gen/flexible-extract",
+                          "demo_ll/none", "demo_roll/none", "demo_wino/none", "demo_mi/none"));
+  EXPECT_THAT(all.reader->issues(), IsEmpty());
+  for (const v1::RunTask& task : all.reader->run().tasks()) EXPECT_TRUE(task.has_samples());
+
+  using Aggregation = v1::ScoreColumn::Aggregation;
+  int n_checked = 0;
+  for (const v1::RunTask& task : all.reader->run().tasks()) {
+    for (const v1::ReportedMetric& reported : task.reported()) {
+      const v1::SampleBatch& batch = *batches.at(task.task() + "/" + reported.filter());
+      EXPECT_EQ(batch.n_samples(), task.n_samples_effective());
+      for (const v1::ScoreColumn& column : batch.scores()) {
+        if (column.metric() != reported.metric()) continue;
+        double sum = 0;
+        double weight = 0;
+        for (const double value : column.values()) sum += value;
+        for (const double value : column.weights()) weight += value;
+        double value = sum / batch.n_samples();
+        if (column.aggregation() == Aggregation::EXP_NEG_MEAN) value = std::exp(-value);
+        if (column.aggregation() == Aggregation::EXP_NEG_RATIO) value = std::exp(-sum / weight);
+        if (column.aggregation() == Aggregation::BITS_RATIO) value = -sum / weight / std::log(2);
+        EXPECT_NEAR(value, reported.value(), 1e-12) << task.task() << " " << reported.metric();
+        ++n_checked;
+      }
+    }
+  }
+  EXPECT_EQ(n_checked, 12);  // all but brier_score
+
+  const v1::MultipleChoiceColumns& choices = batches.at("demo_mc/none")->multiple_choice();
+  double brier = 0;
+  double acc_norm = 0;
+  int at = 0;
+  for (int i = 0; i < choices.n_choices_size(); ++i) {
+    const int n = static_cast<int>(choices.n_choices(i));
+    const int gold = static_cast<int>(choices.golds(i));
+    double total = 0;
+    int best = 0;
+    for (int k = 0; k < n; ++k) {
+      total += std::exp(choices.log_likelihoods(at + k));
+      const auto per_char = [&](int j) {
+        return choices.log_likelihoods(at + j) / choices.n_chars(at + j);
+      };
+      if (per_char(k) > per_char(best)) best = k;
+    }
+    for (int k = 0; k < n; ++k) {
+      const double p = std::exp(choices.log_likelihoods(at + k)) / total;
+      brier += (p - (k == gold)) * (p - (k == gold));
+    }
+    acc_norm += best == gold;
+    at += n;
+  }
+  EXPECT_NEAR(brier / 4, all.reader->run().tasks(0).reported(2).value(), 1e-12);
+  EXPECT_EQ(acc_norm / 4, all.reader->run().tasks(0).reported(1).value());
+
+  const v1::MultipleChoiceColumns& mi = batches.at("demo_mi/none")->multiple_choice();
+  EXPECT_EQ(mi.baseline_log_likelihoods_size(), mi.log_likelihoods_size());
+  EXPECT_EQ(mi.baseline_log_likelihoods(0), -3.9633613531432363);
+  EXPECT_THAT(batches.at("demo_wino/none")->multiple_choice().n_golds(), ElementsAre(0, 0));
+  EXPECT_EQ(batches.at("demo_gen/strict-match")->generation().temperature(), 0);
+  EXPECT_EQ(batches.at("demo_gen/strict-match")->generation().outputs().data(), "153133159");
+  EXPECT_THAT(batches.at("demo_roll/none")->likelihood().n_chars(), ElementsAre(44, 18));
+  EXPECT_THAT(batches.at("demo_roll/none")->likelihood().n_bytes(), ElementsAre(44, 20));
+}
+
+TEST(SamplesTest, SkipsDamagedRowsAndSaysWhy) {
+  RunFiles files;
+  files.results = kData + "broken/results_" + kDate + ".json";
+  const std::string path = kData + "broken/samples_mc_" + kDate + ".jsonl";
+  files.samples = {{path, "mc"}};
+  files.folder = kData + "broken";
+  const Everything all = ReadAll(files);
+  ASSERT_EQ(all.batches.size(), 1u);
+  EXPECT_EQ(all.origins[0].file, path);
+  EXPECT_THAT(all.origins[0].lines, ElementsAre(1, 6, 7));
+  EXPECT_EQ(all.batches[0].keys().doc_id().data(), "023");
+  EXPECT_TRUE(std::isnan(all.batches[0].multiple_choice().log_likelihoods(4)));
+  std::vector<std::string> issues;
+  for (const RowIssue& issue : all.reader->issues()) {
+    EXPECT_EQ(issue.task, "mc");
+    EXPECT_EQ(issue.file, path);
+    issues.push_back(std::to_string(issue.line) + " " + issue.filter + ": " + issue.message);
+  }
+  const std::string remedy = "; skipped: evaluate again, or delete the line";
+  EXPECT_THAT(
+      issues,
+      ElementsAre(
+          "3 : not a row of JSON: it ends before its last bracket or quote is closed (starts "
+          "with \"{\"doc_id\": 1, \"doc\": {},…\")" +
+              remedy,
+          "4 : not a row of JSON: no object (starts with \"????????????????????????…\")" + remedy,
+          "5 : not a row of JSON: byte 0 is not UTF-8 text (starts with "
+          "\"????????????????????????…\")" +
+              remedy,
+          "8 : not a row of JSON: something follows its last bracket (starts with "
+          "\"{\"doc_id\": 4, \"doc\": {},…\")" +
+              remedy,
+          "9 none: target 7 is out of range for 2 choices: lm-eval scored the row as wrong "
+          "whatever the model chose; skipped: check the task's doc_to_target",
+          "10 : not a row of JSON: no object (starts with \"[1, 2]\")" + remedy,
+          "11 : the file ends inside this row; skipped: it was cut off, evaluate again"));
+  EXPECT_EQ(all.reader->n_issues("mc", ""), 6u);
+  EXPECT_EQ(all.reader->n_issues("mc", "none"), 1u);
+  EXPECT_EQ(all.reader->n_issues("other", ""), 0u);
+}
+
+TEST(SamplesTest, ReadsArraysOfOldVersions) {
+  RunFiles files;
+  files.results = kData + "v040/results.json";
+  files.folder = kData + "v040";
+  const std::string prefix = kData + "v040/pretrained__org__tiny,dtype__float32_";
+  files.samples = {
+      {prefix + "roll.jsonl", "roll"}, {prefix + "gen.jsonl", "gen"}, {prefix + "mc.jsonl", "mc"}};
+  const Everything all = ReadAll(files);
+  ASSERT_EQ(all.batches.size(), 4u);
+  EXPECT_THAT(all.reader->issues(), IsEmpty());
+  EXPECT_EQ(
+      all.batches[0].ShortDebugString(),
+      "task: \"mc\" filter: \"none\" n_samples: 2 keys { doc_id { data: \"01\" lengths: 1 "
+      "lengths: 1 } } multiple_choice { n_choices: 2 n_choices: 2 log_likelihoods: -1.5 "
+      "log_likelihoods: -0.5 log_likelihoods: -2.5 log_likelihoods: -0.25 n_bytes: 2 n_bytes: 7 "
+      "n_bytes: 2 n_bytes: 3 n_chars: 2 n_chars: 7 n_chars: 2 n_chars: 3 golds: 1 golds: 0 "
+      "is_greedy: false is_greedy: true is_greedy: false is_greedy: true } scores { metric: "
+      "\"acc\" values: 1 values: 0 aggregation: MEAN }");
+  EXPECT_THAT(all.origins[0].lines, ElementsAre(1, 2));
+  EXPECT_EQ(all.batches[1].filter(), "strict");
+  EXPECT_THAT(all.batches[1].generation().n_targets(), ElementsAre(2, 2));
+  EXPECT_EQ(all.batches[1].generation().temperature(), 0.7);
+  EXPECT_EQ(all.batches[2].filter(), "flexible");
+  EXPECT_THAT(all.batches[2].scores(0).values(), ElementsAre(0, 0));
+  EXPECT_EQ(
+      all.batches[3].ShortDebugString(),
+      "task: \"roll\" filter: \"none\" n_samples: 1 keys { doc_id { data: \"0\" lengths: 1 } } "
+      "likelihood { scope: DOCUMENT log_likelihoods: -4 n_bytes: 7 n_chars: 7 n_words: 2 } "
+      "scores { metric: \"word_perplexity\" values: -4 weights: 2 aggregation: EXP_NEG_RATIO }");
+}
+
+// 0.4.3: neither filter nor metrics in the row, and a chat template that left the
+// delimiter in place.
+TEST(SamplesTest, ReadsVersion043) {
+  RunFiles files;
+  files.results = kData + "v043/results_" + kDate + ".json";
+  files.samples = {{kData + "v043/samples_mc_" + kDate + ".jsonl", "mc"}};
+  const Everything all = ReadAll(files);
+  ASSERT_EQ(all.batches.size(), 1u);
+  EXPECT_EQ(
+      all.batches[0].ShortDebugString(),
+      "task: \"mc\" filter: \"none\" n_samples: 1 keys { doc_id { data: \"0\" lengths: 1 } "
+      "doc_hash { data: \"d\" lengths: 1 } prompt_hash { data: \"p\" lengths: 1 } target_hash { "
+      "data: \"t\" lengths: 1 } } multiple_choice { n_choices: 2 log_likelihoods: -1.5 "
+      "log_likelihoods: -0.5 n_bytes: 2 n_bytes: 3 n_chars: 2 n_chars: 3 golds: 1 is_greedy: "
+      "false is_greedy: true } scores { metric: \"acc\" values: 1 aggregation: MEAN }");
+  EXPECT_FALSE(all.reader->run().has_n_parameters());
+}
+
+TEST(SamplesTest, ReadsSamplesWithoutResults) {
+  RunFiles files;
+  files.samples = {{kData + "samples_only/org__tiny/samples_mc_" + kDate + ".jsonl", "mc"}};
+  files.folder = kData + "samples_only/org__tiny";
+  files.date = kDate;
+  const Everything all = ReadAll(files);
+  ASSERT_EQ(all.batches.size(), 1u);
+  EXPECT_TRUE(all.batches[0].has_multiple_choice());
+  const v1::Run& run = all.reader->run();
+  EXPECT_EQ(
+      run.ShortDebugString(),
+      "model: \"org__tiny\" harness: \"lm-eval\" path: \"" + files.folder + "\" date: \"" + kDate +
+          "\" tasks { task: \"mc\" has_samples: true } warnings: \"no results file: the "
+          "reported numbers, the tasks\\' settings and the model\\'s name (here the folder\\'s) "
+          "are unknown; copy results_<date>.json beside the samples\"");
+}
+
+TEST(SamplesTest, SplitsBatchesWithoutLosingRows) {
+  RunFiles files = Demo();
+  ReadOptions options;
+  options.batch_samples = 1;
+  const Everything all = ReadAll(files, options);
+  EXPECT_EQ(all.batches.size(), 4u + 6 + 3 + 2 + 2 + 4);
+  EXPECT_EQ(all.batches[4].filter(), "strict-match");
+  EXPECT_THAT(all.origins[7].lines, ElementsAre(4));
+  EXPECT_EQ(all.batches[7].filter(), "flexible-extract");
+}
+
+TEST(SamplesTest, GoesOnWithoutAFileThatIsGone) {
+  RunFiles files = Demo();
+  files.samples[2].path += ".gone";
+  files.samples.push_back({"/", "extra"});
+  const Everything all = ReadAll(files);
+  EXPECT_EQ(all.batches.size(), 6u);
+  ASSERT_EQ(all.reader->issues().size(), 2u);
+  EXPECT_EQ(all.reader->issues()[0].line, 0u);
+  EXPECT_EQ(all.reader->issues()[0].message,
+            "cannot open " + files.samples[2].path +
+                ": No such file or directory; its samples are missing");
+  EXPECT_EQ(all.reader->issues()[1].message,
+            "cannot read /: it is not a file; its samples are missing");
+  EXPECT_EQ(all.reader->run().tasks(6).task(), "extra");
+  EXPECT_THAT(all.reader->run().tasks(6).warnings(),
+              ElementsAre(" belongs to no task of the results file"));
+}
+
+TEST(SamplesTest, RefusesRowsOverTheLimit) {
+  RunFiles files = Demo();
+  files.samples = {files.samples[2]};
+  ReadOptions options;
+  options.max_row_bytes = 100;
+  const Everything all = ReadAll(files, options);
+  EXPECT_THAT(all.batches, IsEmpty());
+  ASSERT_EQ(all.reader->issues().size(), 4u);
+  EXPECT_EQ(all.reader->issues()[3].line, 4u);
+  EXPECT_EQ(all.reader->issues()[3].message,
+            "the row is larger than 100 bytes; skipped: raise the limit to read it");
+  EXPECT_EQ(all.reader->n_issues("demo_mc", ""), 4u);
+  EXPECT_THAT(all.reader->run().tasks(1).warnings(),
+              ElementsAre("no samples file of this task beside the results file"));
+}
+
+TEST(SamplesTest, KeepsAHundredIssuesAndCountsAll) {
+  const std::string path = ::testing::TempDir() + "/issues.jsonl";
+  std::ofstream file(path);
+  for (int i = 0; i < 250; ++i) file << "junk\n";
+  file.close();
+  RunFiles files;
+  files.samples = {{path, "t"}};
+  const Everything all = ReadAll(files);
+  EXPECT_EQ(all.reader->issues().size(), 100u);
+  EXPECT_EQ(all.reader->n_issues("t", ""), 250u);
+}
+
+TEST(SamplesTest, ReportsResultsThatCannotBeRead) {
+  RunFiles files;
+  EXPECT_EQ(OpenRun(files).status(),
+            absl::NotFoundError("the run has neither a results file nor samples"));
+  files.results = kData + "broken/truncated/results_" + kDate + ".json";
+  EXPECT_EQ(
+      OpenRun(files).status(),
+      absl::InvalidArgumentError(
+          files.results + " ends inside a string (line 3, byte 48): it may have been cut off or "
+                          "edited; copy it again or repeat the evaluation"));
+  files.results = kData + "absent.json";
+  EXPECT_EQ(OpenRun(files).status().code(), absl::StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace mirage::integrations::lm_eval

@@ -1,0 +1,54 @@
+#include "metrics/kernels/calibration.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+#include <vector>
+
+namespace mirage::metrics {
+namespace {
+
+TEST(CalibrationTest, EmptyIsNan) { EXPECT_THAT(CalibrationBins().Error(), testing::IsNan()); }
+
+TEST(CalibrationTest, HandComputed) {
+  CalibrationBins bins;
+  bins.Add(0.95, true);
+  bins.Add(0.91, false);
+  bins.Add(0.30, true);  // closed on the right: the third bin
+  // Last bin: |1 - 1.86| / 3; third bin: |1 - 0.30| / 3.
+  EXPECT_NEAR(bins.Error(), (0.86 + 0.70) / 3, 1e-15);
+  EXPECT_EQ(bins.bins()[2].n_correct, 1u);
+  EXPECT_EQ(bins.bins()[9].n_wrong, 1u);
+}
+
+TEST(CalibrationTest, EndsOfTheRange) {
+  CalibrationBins bins;
+  bins.Add(0, false);
+  bins.Add(1, true);
+  EXPECT_EQ(bins.Error(), 0);
+  EXPECT_EQ(bins.bins()[0].n_wrong, 1u);
+  EXPECT_EQ(bins.bins()[9].n_correct, 1u);
+}
+
+TEST(CalibrationTest, MergesToTheSameBitsInAnyOrder) {
+  std::mt19937_64 rng(3);
+  std::uniform_real_distribution<double> uniform(0, 1);
+  CalibrationBins whole;
+  std::vector<CalibrationBins> shards(7);
+  for (int i = 0; i < 5000; ++i) {
+    const double c = uniform(rng);
+    const bool correct = uniform(rng) < c;
+    whole.Add(c, correct);
+    shards[rng() % 7].Add(c, correct);
+  }
+  CalibrationBins merged;
+  for (int s : {4, 0, 6, 2, 5, 1, 3}) merged.Merge(shards[s]);
+  EXPECT_EQ(whole.Error(), merged.Error());
+  // Calibrated by construction: the error is of the order of sqrt(10 / 5000).
+  EXPECT_LT(whole.Error(), 0.08);
+}
+
+}  // namespace
+}  // namespace mirage::metrics

@@ -1,0 +1,105 @@
+#include "metrics/registry/registry.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+#include <string>
+#include <utility>
+
+namespace mirage::metrics {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsNan;
+using ::testing::Not;
+
+TEST(RegistryTest, NameAndEvidenceAreUnique) {
+  std::set<std::pair<std::string_view, Evidence>> seen;
+  for (const MetricInfo& info : AllMetrics()) {
+    EXPECT_TRUE(seen.emplace(info.name, info.evidence).second) << info.name;
+    EXPECT_EQ(FindMetric(info.name, info.evidence), &info);
+  }
+}
+
+TEST(RegistryTest, EveryRowIsComplete) {
+  for (const MetricInfo& info : AllMetrics()) {
+    EXPECT_FALSE(info.summary.empty()) << info.name;
+    EXPECT_FALSE(info.definition.empty()) << info.name;
+    EXPECT_FALSE(info.source.empty()) << info.name;
+    EXPECT_FALSE(info.unit.empty()) << info.name;
+    EXPECT_LT(info.lower_bound, info.upper_bound) << info.name;
+    // The signature starts with the name and ends with a version.
+    EXPECT_EQ(info.signature.substr(0, info.name.size() + 1), std::string(info.name) + "|");
+    EXPECT_THAT(std::string(info.signature), testing::EndsWith("|v1"));
+    // Sharp metrics are never offered as counterparts.
+    EXPECT_EQ(info.sharp, info.preference == 0) << info.name;
+    EXPECT_FALSE(info.sharp && info.continuous) << info.name;
+    if (info.aggregation == Aggregation::kMean && info.evidence != Evidence::kDocument) {
+      const int members =
+          (info.choice != nullptr) + (info.generation != nullptr) + (info.likelihood != nullptr);
+      EXPECT_EQ(members, 1) << info.name << " has a mean, so it needs a per-sample value";
+    }
+  }
+}
+
+TEST(RegistryTest, CounterpartsFollowTheirPreference) {
+  const auto found = Counterparts(Evidence::kChoices);
+  ASSERT_GT(found.size(), 10u);
+  EXPECT_EQ(found[0]->name, "log_p_gold");
+  EXPECT_EQ(found[1]->name, "margin");
+  int last = 0;
+  for (const MetricInfo* info : found) {
+    EXPECT_FALSE(info->sharp);
+    EXPECT_GT(info->preference, last) << "ties would leave the order to chance";
+    last = info->preference;
+  }
+  EXPECT_EQ(Counterparts(Evidence::kGeneration)[0]->name, "token_edit_distance");
+  EXPECT_EQ(Counterparts(Evidence::kLikelihood)[0]->name, "log_p_target");
+}
+
+TEST(RegistryTest, CounterpartStandsWithTheSharpMetricOfItsLength) {
+  const MetricInfo& acc = *FindMetric("acc", Evidence::kChoices);
+  const MetricInfo& acc_norm = *FindMetric("acc_norm", Evidence::kChoices);
+  const MetricInfo& per_char = *FindMetric("nll_per_char", Evidence::kChoices);
+  EXPECT_TRUE(SharesNormalization(acc_norm, per_char));
+  EXPECT_FALSE(SharesNormalization(acc, per_char));
+  EXPECT_FALSE(SharesNormalization(acc, *FindMetric("log_p_gold", Evidence::kChoices)));
+}
+
+TEST(RegistryTest, UnknownNamesHaveNoRow) {
+  EXPECT_EQ(FindMetric("accuracy"), nullptr);
+  EXPECT_EQ(FindMetric("log_p_target", Evidence::kChoices), nullptr);
+}
+
+TEST(RegistryTest, ChanceOfAUniformGuess) {
+  EXPECT_DOUBLE_EQ(ChanceValue(Chance::kShare, 4, 1), 0.25);
+  EXPECT_DOUBLE_EQ(ChanceValue(Chance::kShare, 4, 2), 0.5);
+  EXPECT_DOUBLE_EQ(ChanceValue(Chance::kLogShare, 4, 1), -std::log(4));
+  // q = 1/4 each: 3 (1/4)^2 + (3/4)^2.
+  EXPECT_DOUBLE_EQ(ChanceValue(Chance::kBrierSum, 4, 1), 0.75);
+  EXPECT_DOUBLE_EQ(ChanceValue(Chance::kBrierMean, 4, 1), 0.1875);
+  EXPECT_DOUBLE_EQ(ChanceValue(Chance::kBrierTarget, 4, 1), 0.5625);
+  EXPECT_DOUBLE_EQ(ChanceValue(Chance::kRank, 4, 1), 2.5);
+  EXPECT_THAT(ChanceValue(Chance::kNone, 4, 1), IsNan());
+}
+
+TEST(RegistryTest, SignatureNamesTheUnit) {
+  const MetricInfo& distance = *FindMetric("token_edit_distance", Evidence::kGeneration);
+  EXPECT_EQ(Signature(distance, "codepoints"), "token_edit_distance|unit=codepoints|v1");
+  EXPECT_EQ(Signature(*FindMetric("brier_score", Evidence::kChoices), "x"),
+            "brier_score|sum_over_choices|softmax_of_loglikelihood|v1");
+}
+
+TEST(RegistryTest, SwapReasonComesFromTheProperties) {
+  EXPECT_THAT(
+      SwapReason(*FindMetric("log_p_gold", Evidence::kChoices)),
+      testing::AllOf(HasSubstr("linear in the per-token error"), Not(HasSubstr("wrong choices"))));
+  EXPECT_THAT(SwapReason(*FindMetric("brier_score", Evidence::kChoices)),
+              HasSubstr("wrong choices"));
+}
+
+}  // namespace
+}  // namespace mirage::metrics

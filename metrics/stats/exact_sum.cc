@@ -1,0 +1,246 @@
+#include "metrics/stats/exact_sum.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <limits>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "fmt/format.h"
+
+namespace mirage::metrics {
+namespace {
+
+__extension__ using Uint128 = unsigned __int128;
+
+constexpr char kVersion = 1;
+constexpr uint64_t kChunkMask = 0xffffffffu;
+
+// Version, three counts, sign, lowest limb's index (two bytes), number of limbs.
+constexpr size_t kHeaderBytes = 1 + 3 * 8 + 1 + 1 + 1;
+
+void AppendLittleEndian(std::string& out, uint64_t value, int bytes) {
+  for (int i = 0; i < bytes; ++i) out.push_back(static_cast<char>((value >> (8 * i)) & 0xff));
+}
+
+uint64_t ReadLittleEndian(std::string_view bytes, size_t at, int count) {
+  uint64_t value = 0;
+  for (int i = 0; i < count; ++i) {
+    value |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[at + i])) << (8 * i);
+  }
+  return value;
+}
+
+}  // namespace
+
+void ExactSum::AddProduct(double x, double y) {
+  const uint64_t x_bits = std::bit_cast<uint64_t>(x);
+  const uint64_t y_bits = std::bit_cast<uint64_t>(y);
+  const int x_exponent = static_cast<int>(x_bits >> 52) & 0x7ff;
+  const int y_exponent = static_cast<int>(y_bits >> 52) & 0x7ff;
+  if (x_exponent == 0x7ff || y_exponent == 0x7ff) [[unlikely]] {
+    CountNonFinite(x * y);
+    return;
+  }
+  Spend(2);
+  const int x_normal = x_exponent != 0 ? 1 : 0;
+  const int y_normal = y_exponent != 0 ? 1 : 0;
+  const uint64_t x_mantissa = (x_bits & kMantissaMask) | (static_cast<uint64_t>(x_normal) << 52);
+  const uint64_t y_mantissa = (y_bits & kMantissaMask) | (static_cast<uint64_t>(y_normal) << 52);
+  const Uint128 product = static_cast<Uint128>(x_mantissa) * y_mantissa;
+  const int position =
+      (x_exponent + 1 - x_normal) + (y_exponent + 1 - y_normal) - 2 * 1075 + kLowestExponent;
+  const int64_t sign = static_cast<int64_t>(x_bits ^ y_bits) >> 63;
+  constexpr uint64_t kLow53 = (uint64_t{1} << 53) - 1;
+  AddBits(static_cast<uint64_t>(product) & kLow53, position, sign);
+  AddBits(static_cast<uint64_t>(product >> 53), position + 53, sign);
+}
+
+void ExactSum::AddScaled(const ExactSum& other, double factor) {
+  const double whole = other.Round();
+  if (!std::isfinite(whole) || !std::isfinite(factor)) {
+    CountNonFinite(factor * whole);
+    return;
+  }
+  // Peels off doubles from the top: at most 2098 / 53 of them before nothing above 2^-1074 is left.
+  ExactSum rest = other;
+  for (double part = whole; part != 0; part = rest.Round()) {
+    AddProduct(factor, part);
+    rest.Add(-part);
+  }
+}
+
+void ExactSum::Merge(const ExactSum& other) {
+  // Both sides are carried first, so that one addition a chunk cannot overflow.
+  ExactSum copy = other;
+  copy.Carry();
+  Carry();
+  for (int i = 0; i < kChunks; ++i) chunks_[i] += copy.chunks_[i];
+  Carry();
+  n_pos_inf_ += copy.n_pos_inf_;
+  n_neg_inf_ += copy.n_neg_inf_;
+  n_nan_ += copy.n_nan_;
+}
+
+double ExactSum::Round() const {
+  if (n_nan_ > 0 || (n_pos_inf_ > 0 && n_neg_inf_ > 0)) {
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+  if (n_pos_inf_ > 0) return std::numeric_limits<double>::infinity();
+  if (n_neg_inf_ > 0) return -std::numeric_limits<double>::infinity();
+  return RoundMagnitude(ToMagnitude());
+}
+
+ExactSum::Pair ExactSum::RoundPair() const {
+  Pair pair;
+  pair.hi = Round();
+  if (!std::isfinite(pair.hi)) return pair;
+  ExactSum rest = *this;
+  rest.Add(-pair.hi);
+  pair.lo = rest.Round();
+  return pair;
+}
+
+std::string ExactSum::Serialize() const {
+  const Magnitude magnitude = ToMagnitude();
+  int bottom = 0;
+  while (bottom <= magnitude.top && magnitude.limbs[bottom] == 0) ++bottom;
+  const int limbs = magnitude.top < 0 ? 0 : magnitude.top - bottom + 1;
+  std::string out;
+  out.reserve(kHeaderBytes + 4 * static_cast<size_t>(limbs));
+  out.push_back(kVersion);
+  AppendLittleEndian(out, n_pos_inf_, 8);
+  AppendLittleEndian(out, n_neg_inf_, 8);
+  AppendLittleEndian(out, n_nan_, 8);
+  out.push_back(magnitude.negative ? 1 : 0);
+  out.push_back(static_cast<char>(limbs == 0 ? 0 : bottom));
+  out.push_back(static_cast<char>(limbs));
+  for (int i = 0; i < limbs; ++i) AppendLittleEndian(out, magnitude.limbs[bottom + i], 4);
+  return out;
+}
+
+absl::StatusOr<ExactSum> ExactSum::Deserialize(std::string_view bytes) {
+  if (bytes.empty()) return absl::InvalidArgumentError("exact sum: no bytes");
+  if (bytes[0] != kVersion) {
+    return absl::InvalidArgumentError(
+        fmt::format("exact sum: version {} is not {}; it was written by another release",
+                    static_cast<int>(static_cast<unsigned char>(bytes[0])), int{kVersion}));
+  }
+  if (bytes.size() < kHeaderBytes) {
+    return absl::InvalidArgumentError(fmt::format(
+        "exact sum: {} bytes are too few, the header has {}", bytes.size(), kHeaderBytes));
+  }
+  ExactSum sum;
+  sum.n_pos_inf_ = ReadLittleEndian(bytes, 1, 8);
+  sum.n_neg_inf_ = ReadLittleEndian(bytes, 9, 8);
+  sum.n_nan_ = ReadLittleEndian(bytes, 17, 8);
+  const uint64_t sign = ReadLittleEndian(bytes, 25, 1);
+  const size_t bottom = ReadLittleEndian(bytes, 26, 1);
+  const size_t limbs = ReadLittleEndian(bytes, 27, 1);
+  if (bytes.size() != kHeaderBytes + 4 * limbs) {
+    return absl::InvalidArgumentError(fmt::format("exact sum: {} bytes for {} limbs, {} expected",
+                                                  bytes.size(), limbs, kHeaderBytes + 4 * limbs));
+  }
+  if (sign > 1 || bottom + limbs > kChunks || (limbs == 0 && (bottom != 0 || sign != 0))) {
+    return absl::InvalidArgumentError(
+        fmt::format("exact sum: sign {}, lowest limb {} and {} limbs are not what Serialize writes",
+                    sign, bottom, limbs));
+  }
+  for (size_t i = 0; i < limbs; ++i) {
+    const int64_t limb = static_cast<int64_t>(ReadLittleEndian(bytes, kHeaderBytes + 4 * i, 4));
+    if (limb == 0 && (i == 0 || i + 1 == limbs)) {
+      return absl::InvalidArgumentError("exact sum: the first or last limb is 0, not canonical");
+    }
+    sum.chunks_[bottom + i] = sign == 1 ? -limb : limb;
+  }
+  sum.Carry();
+  return sum;
+}
+
+bool operator==(const ExactSum& a, const ExactSum& b) {
+  ExactSum x = a;
+  ExactSum y = b;
+  x.Carry();
+  y.Carry();
+  return x.chunks_ == y.chunks_ && x.n_pos_inf_ == y.n_pos_inf_ && x.n_neg_inf_ == y.n_neg_inf_ &&
+         x.n_nan_ == y.n_nan_;
+}
+
+// Brings every chunk but the last into [0, 2^32); the last one keeps the sign. A canonical form.
+void ExactSum::Carry() {
+  int64_t carry = 0;
+  for (int i = 0; i < kChunks - 1; ++i) {
+    const int64_t chunk = chunks_[i] + carry;
+    carry = chunk >> 32;
+    chunks_[i] = chunk & static_cast<int64_t>(kChunkMask);
+  }
+  // Unsigned, so that more than 2^63 additions (crafted bytes) wrap instead of being undefined.
+  chunks_[kChunks - 1] = static_cast<int64_t>(static_cast<uint64_t>(chunks_[kChunks - 1]) +
+                                              static_cast<uint64_t>(carry));
+  budget_ = kBudget;
+}
+
+void ExactSum::CountNonFinite(double x) {
+  if (std::isnan(x)) {
+    ++n_nan_;
+  } else if (x > 0) {
+    ++n_pos_inf_;
+  } else {
+    ++n_neg_inf_;
+  }
+}
+
+ExactSum::Magnitude ExactSum::ToMagnitude() const {
+  ExactSum copy = *this;
+  copy.Carry();
+  Magnitude magnitude;
+  magnitude.negative = copy.chunks_[kChunks - 1] < 0;
+  if (magnitude.negative) {
+    for (int64_t& chunk : copy.chunks_) {
+      chunk = static_cast<int64_t>(uint64_t{0} - static_cast<uint64_t>(chunk));
+    }
+    copy.Carry();
+  }
+  for (int i = 0; i < kChunks; ++i) {
+    magnitude.limbs[i] = static_cast<uint32_t>(copy.chunks_[i]);
+    if (magnitude.limbs[i] != 0) magnitude.top = i;
+  }
+  return magnitude;
+}
+
+double ExactSum::RoundMagnitude(const Magnitude& magnitude) {
+  if (magnitude.top < 0) return 0;
+  const auto limb = [&magnitude](int i) -> uint64_t { return i >= 0 ? magnitude.limbs[i] : 0; };
+  const int top = magnitude.top;
+  const int width = std::bit_width(magnitude.limbs[top]);
+  // Position of the highest bit, and of the lowest bit that a double of this size keeps.
+  const int highest = 32 * top + width - 1;
+  constexpr int kLowestKept = kLowestExponent - 1074;
+  const int lowest = std::max(highest - 52, kLowestKept);
+  // 96 bits from the top: the kept bits, the rounding bit, and a start of the rest.
+  const Uint128 window = (static_cast<Uint128>(limb(top)) << 64) |
+                         (static_cast<Uint128>(limb(top - 1)) << 32) | limb(top - 2);
+  const int drop = lowest - 32 * (top - 2);
+  uint64_t kept = 0;
+  bool half = false;
+  bool sticky = false;
+  if (drop > 96) return magnitude.negative ? -0.0 : 0.0;  // All below half of the least double.
+  kept = static_cast<uint64_t>(window >> drop);
+  if (drop > 0) {
+    half = ((window >> (drop - 1)) & 1) != 0;
+    sticky = (window & ((static_cast<Uint128>(1) << (drop - 1)) - 1)) != 0;
+  }
+  for (int i = top - 3; i >= 0 && !sticky; --i) sticky = magnitude.limbs[i] != 0;
+  if (half && (sticky || (kept & 1) != 0)) ++kept;
+  const double value = std::ldexp(static_cast<double>(kept), lowest - kLowestExponent);
+  return magnitude.negative ? -value : value;
+}
+
+}  // namespace mirage::metrics

@@ -1,0 +1,293 @@
+#include "metrics/stats/moments.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "fmt/format.h"
+#include "metrics/stats/exact_sum.h"
+
+namespace mirage::metrics {
+namespace {
+
+constexpr char kMomentsVersion = 1;
+constexpr char kRatioVersion = 1;
+
+// Quotient of two exact sums: the leading double and one correction, which leaves the rounding of
+// the last addition.
+double Divide(const ExactSum& numerator, const ExactSum& denominator) {
+  const double divisor = denominator.Round();
+  const double first = numerator.Round() / divisor;
+  if (!std::isfinite(first) || !std::isfinite(divisor)) return first;
+  ExactSum rest = numerator;
+  rest.AddScaled(denominator, -first);
+  const double corrected = first + rest.Round() / divisor;
+  return std::isfinite(corrected) ? corrected : first;
+}
+
+ExactSum Count(uint64_t n) {
+  ExactSum sum;
+  // Two halves, because 2^64 - 1 is no double.
+  sum.Add(static_cast<double>(n & 0xffffffffu));
+  sum.AddProduct(static_cast<double>(n >> 32), 0x1p32);
+  return sum;
+}
+
+void AppendUint64(std::string& out, uint64_t value) {
+  for (int i = 0; i < 8; ++i) out.push_back(static_cast<char>((value >> (8 * i)) & 0xff));
+}
+
+void AppendSum(std::string& out, const ExactSum& sum) {
+  const std::string bytes = sum.Serialize();
+  AppendUint64(out, bytes.size());
+  out += bytes;
+}
+
+// Reads fields one after the other; false at the end of the bytes.
+class Reader {
+ public:
+  explicit Reader(std::string_view bytes) : bytes_(bytes) {}
+
+  bool Uint64(uint64_t& value) {
+    if (bytes_.size() < 8) return false;
+    value = 0;
+    for (int i = 0; i < 8; ++i) {
+      value |= static_cast<uint64_t>(static_cast<unsigned char>(bytes_[i])) << (8 * i);
+    }
+    bytes_.remove_prefix(8);
+    return true;
+  }
+
+  absl::Status Sum(std::string_view name, ExactSum& sum) {
+    uint64_t size = 0;
+    if (!Uint64(size) || bytes_.size() < size) {
+      return absl::InvalidArgumentError(fmt::format("moments: {} is cut short", name));
+    }
+    absl::StatusOr<ExactSum> read = ExactSum::Deserialize(bytes_.substr(0, size));
+    if (!read.ok()) {
+      return absl::InvalidArgumentError(fmt::format(
+          "moments: {}: {}", name,
+          std::string_view(read.status().message().data(), read.status().message().size())));
+    }
+    bytes_.remove_prefix(size);
+    sum = *read;
+    return absl::OkStatus();
+  }
+
+  bool AtEnd() const { return bytes_.empty(); }
+
+ private:
+  std::string_view bytes_;
+};
+
+absl::Status CheckVersion(std::string_view bytes, char version) {
+  if (bytes.empty()) return absl::InvalidArgumentError("moments: no bytes");
+  if (bytes[0] != version) {
+    return absl::InvalidArgumentError(
+        fmt::format("moments: version {} is not {}; they were written by another release",
+                    static_cast<int>(static_cast<unsigned char>(bytes[0])), int{version}));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void Moments::Add(double x) {
+  sum_.Add(x);
+  if (std::isfinite(x)) {
+    squares_.AddSquare(x);
+    if (x == 0) {
+      ++n_zero_;
+    } else if (x == 1) {
+      ++n_one_;
+    }
+  }
+  // The extremes start at the first value that is a number.
+  if (!std::isnan(x)) {
+    const bool first = count_ == n_nan();
+    // Adding +0 makes -0 a +0, so that the bits do not depend on which zero came first.
+    min_ = first ? x + 0.0 : std::min(min_, x + 0.0);
+    max_ = first ? x + 0.0 : std::max(max_, x + 0.0);
+  }
+  ++count_;
+}
+
+void Moments::Merge(const Moments& other) {
+  if (other.count_ > other.n_nan()) {
+    const bool first = count_ == n_nan();
+    const double other_min = other.min_;
+    const double other_max = other.max_;
+    min_ = first ? other_min : std::min(min_, other_min);
+    max_ = first ? other_max : std::max(max_, other_max);
+  }
+  count_ += other.count_;
+  n_zero_ += other.n_zero_;
+  n_one_ += other.n_one_;
+  sum_.Merge(other.sum_);
+  squares_.Merge(other.squares_);
+}
+
+std::optional<double> Moments::mean() const {
+  if (count_ == 0) return std::nullopt;
+  return Divide(sum_, Count(count_));
+}
+
+std::optional<double> Moments::variance() const {
+  if (count_ < 2 || n_infinite() > 0 || n_nan() > 0) return std::nullopt;
+  const double center = *mean();
+  const double n = static_cast<double>(count_);
+  if (!std::isfinite(center)) return std::nullopt;
+  // sum (x - c)^2 = sum x^2 - 2 c sum x + n c^2, exactly, for the double c next to the mean ...
+  ExactSum center_squared;
+  center_squared.AddSquare(center);
+  ExactSum about_center = squares_;
+  about_center.AddScaled(sum_, -2 * center);
+  about_center.AddScaled(center_squared, n);
+  // ... less what c misses of the mean.
+  ExactSum offset = sum_;
+  offset.AddScaled(Count(count_), -center);
+  const double missed = offset.Round();
+  const double squares = about_center.Round() - missed * missed / n;
+  return std::max(squares, 0.0) / (n - 1);
+}
+
+std::optional<double> Moments::standard_error() const {
+  const std::optional<double> spread = variance();
+  if (!spread.has_value()) return std::nullopt;
+  return std::sqrt(*spread / static_cast<double>(count_));
+}
+
+std::optional<double> Moments::min() const {
+  if (count_ == n_nan()) return std::nullopt;
+  return min_;
+}
+
+std::optional<double> Moments::max() const {
+  if (count_ == n_nan()) return std::nullopt;
+  return max_;
+}
+
+std::string Moments::Serialize() const {
+  std::string out(1, kMomentsVersion);
+  AppendUint64(out, count_);
+  AppendUint64(out, n_zero_);
+  AppendUint64(out, n_one_);
+  AppendUint64(out, std::bit_cast<uint64_t>(min_));
+  AppendUint64(out, std::bit_cast<uint64_t>(max_));
+  AppendSum(out, sum_);
+  AppendSum(out, squares_);
+  return out;
+}
+
+absl::StatusOr<Moments> Moments::Deserialize(std::string_view bytes) {
+  if (absl::Status status = CheckVersion(bytes, kMomentsVersion); !status.ok()) return status;
+  Reader reader(bytes.substr(1));
+  Moments moments;
+  uint64_t min_bits = 0;
+  uint64_t max_bits = 0;
+  if (!reader.Uint64(moments.count_) || !reader.Uint64(moments.n_zero_) ||
+      !reader.Uint64(moments.n_one_) || !reader.Uint64(min_bits) || !reader.Uint64(max_bits)) {
+    return absl::InvalidArgumentError(
+        fmt::format("moments: {} bytes are too few for the counts", bytes.size()));
+  }
+  moments.min_ = std::bit_cast<double>(min_bits);
+  moments.max_ = std::bit_cast<double>(max_bits);
+  if (absl::Status status = reader.Sum("sum", moments.sum_); !status.ok()) return status;
+  if (absl::Status status = reader.Sum("squares", moments.squares_); !status.ok()) return status;
+  const uint64_t finite_at_most = moments.count_;
+  if (!reader.AtEnd() || moments.n_zero_ > finite_at_most ||
+      moments.n_one_ > finite_at_most - moments.n_zero_ || moments.n_infinite() > moments.count_ ||
+      moments.n_nan() > moments.count_ || std::isnan(moments.min_) || std::isnan(moments.max_)) {
+    return absl::InvalidArgumentError(
+        "moments: counts contradict each other or bytes are left over");
+  }
+  return moments;
+}
+
+void RatioMoments::Add(double x, double w) {
+  ++count_;
+  sum_x_.Add(x);
+  sum_w_.Add(w);
+  if (!std::isfinite(x) || !std::isfinite(w)) return;
+  sum_xx_.AddSquare(x);
+  sum_xw_.AddProduct(x, w);
+  sum_ww_.AddSquare(w);
+}
+
+void RatioMoments::Merge(const RatioMoments& other) {
+  count_ += other.count_;
+  sum_x_.Merge(other.sum_x_);
+  sum_w_.Merge(other.sum_w_);
+  sum_xx_.Merge(other.sum_xx_);
+  sum_xw_.Merge(other.sum_xw_);
+  sum_ww_.Merge(other.sum_ww_);
+}
+
+std::optional<double> RatioMoments::ratio() const {
+  const double weight = sum_w_.Round();
+  if (count_ == 0 || weight == 0) return std::nullopt;
+  // An infinite weight says nothing about the ratio.
+  if (!std::isfinite(weight)) return std::numeric_limits<double>::quiet_NaN();
+  return Divide(sum_x_, sum_w_);
+}
+
+std::optional<double> RatioMoments::standard_error() const {
+  const std::optional<double> r = ratio();
+  if (count_ < 2 || !r.has_value() || !std::isfinite(*r)) return std::nullopt;
+  // sum (x - r w)^2 = sum x^2 - 2 r sum x w + r^2 sum w^2, exactly; r^2 is not a double, but the
+  // two halves of its exact square are.
+  ExactSum r_squared;
+  r_squared.AddSquare(*r);
+  const ExactSum::Pair r2 = r_squared.RoundPair();
+  ExactSum residuals = sum_xx_;
+  residuals.AddScaled(sum_xw_, -2 * *r);
+  residuals.AddScaled(sum_ww_, r2.hi);
+  residuals.AddScaled(sum_ww_, r2.lo);
+  const double n = static_cast<double>(count_);
+  return std::sqrt(std::max(residuals.Round(), 0.0) * (n / (n - 1))) / std::abs(sum_w_.Round());
+}
+
+std::string RatioMoments::Serialize() const {
+  std::string out(1, kRatioVersion);
+  AppendUint64(out, count_);
+  for (const ExactSum* sum : {&sum_x_, &sum_w_, &sum_xx_, &sum_xw_, &sum_ww_}) {
+    AppendSum(out, *sum);
+  }
+  return out;
+}
+
+absl::StatusOr<RatioMoments> RatioMoments::Deserialize(std::string_view bytes) {
+  if (absl::Status status = CheckVersion(bytes, kRatioVersion); !status.ok()) return status;
+  Reader reader(bytes.substr(1));
+  RatioMoments moments;
+  if (!reader.Uint64(moments.count_)) {
+    return absl::InvalidArgumentError(
+        fmt::format("moments: {} bytes are too few for the count", bytes.size()));
+  }
+  struct Field {
+    std::string_view name;
+    ExactSum* sum;
+  };
+  const std::array<Field, 5> fields = {{{"sum_x", &moments.sum_x_},
+                                        {"sum_w", &moments.sum_w_},
+                                        {"sum_xx", &moments.sum_xx_},
+                                        {"sum_xw", &moments.sum_xw_},
+                                        {"sum_ww", &moments.sum_ww_}}};
+  for (const Field& field : fields) {
+    if (absl::Status status = reader.Sum(field.name, *field.sum); !status.ok()) return status;
+  }
+  if (!reader.AtEnd()) return absl::InvalidArgumentError("moments: bytes are left over");
+  return moments;
+}
+
+}  // namespace mirage::metrics

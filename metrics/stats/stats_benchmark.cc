@@ -1,0 +1,121 @@
+// Figures for the documentation: bazel run //metrics/stats:stats_benchmark.
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "benchmark/benchmark.h"
+#include "metrics/stats/bootstrap.h"
+#include "metrics/stats/exact_sum.h"
+#include "metrics/stats/moments.h"
+#include "metrics/stats/random.h"
+
+namespace mirage::metrics {
+namespace {
+
+std::vector<double> Values(size_t n) {
+  CounterRng rng(1, 0);
+  std::vector<double> values(n);
+  for (double& x : values) x = std::log1p(-rng.Uniform());
+  return values;
+}
+
+void PerItem(benchmark::State& state, size_t n) {
+  state.SetItemsProcessed(static_cast<int64_t>(state.iterations()) * static_cast<int64_t>(n));
+}
+
+void BmExactSumAdd(benchmark::State& state) {
+  const std::vector<double> values = Values(4096);
+  ExactSum sum;
+  for (auto _ : state) {
+    for (double x : values) sum.Add(x);
+  }
+  benchmark::DoNotOptimize(sum.Round());
+  PerItem(state, values.size());
+}
+BENCHMARK(BmExactSumAdd);
+
+void BmExactSumAddSquare(benchmark::State& state) {
+  const std::vector<double> values = Values(4096);
+  ExactSum sum;
+  for (auto _ : state) {
+    for (double x : values) sum.AddSquare(x);
+  }
+  benchmark::DoNotOptimize(sum.Round());
+  PerItem(state, values.size());
+}
+BENCHMARK(BmExactSumAddSquare);
+
+void BmExactSumMerge(benchmark::State& state) {
+  ExactSum sum;
+  ExactSum other;
+  for (double x : Values(4096)) other.Add(x);
+  for (auto _ : state) sum.Merge(other);
+  benchmark::DoNotOptimize(sum.Round());
+}
+BENCHMARK(BmExactSumMerge);
+
+void BmExactSumRound(benchmark::State& state) {
+  ExactSum sum;
+  for (double x : Values(4096)) sum.Add(x);
+  for (auto _ : state) benchmark::DoNotOptimize(sum.Round());
+}
+BENCHMARK(BmExactSumRound);
+
+void BmMomentsAdd(benchmark::State& state) {
+  const std::vector<double> values = Values(4096);
+  Moments moments;
+  for (auto _ : state) {
+    for (double x : values) moments.Add(x);
+  }
+  benchmark::DoNotOptimize(moments.mean());
+  PerItem(state, values.size());
+}
+BENCHMARK(BmMomentsAdd);
+
+void BmMomentsStandardError(benchmark::State& state) {
+  Moments moments;
+  for (double x : Values(4096)) moments.Add(x);
+  for (auto _ : state) benchmark::DoNotOptimize(moments.standard_error());
+}
+BENCHMARK(BmMomentsStandardError);
+
+void BmRatioMomentsAdd(benchmark::State& state) {
+  const std::vector<double> values = Values(4096);
+  RatioMoments moments;
+  for (auto _ : state) {
+    for (double x : values) moments.Add(x, 7);
+  }
+  benchmark::DoNotOptimize(moments.ratio());
+  PerItem(state, values.size());
+}
+BENCHMARK(BmRatioMomentsAdd);
+
+// 1000 replicates of three columns.
+void BmBootstrapOfMeans(benchmark::State& state) {
+  const std::vector<double> rows = Values(3 * static_cast<size_t>(state.range(0)));
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(BootstrapOfMeans(
+        rows, 3, [](std::span<const double> m) { return (m[0] - m[1]) / m[2]; }, {.seed = 1}));
+  }
+}
+BENCHMARK(BmBootstrapOfMeans)
+    ->Arg(100)
+    ->Arg(1000)
+    ->Arg(10'000)
+    ->Arg(1'000'000)
+    ->Unit(benchmark::kMillisecond);
+
+void BmBootstrapOfCounts(benchmark::State& state) {
+  const std::vector<uint64_t> counts = {400, 800, 10'200};
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(BootstrapOfCounts(
+        counts, [](std::span<const double> drawn) { return drawn[0]; }, {.seed = 1}));
+  }
+}
+BENCHMARK(BmBootstrapOfCounts)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace mirage::metrics

@@ -1,0 +1,293 @@
+#include "server/engine/engine.h"
+
+#include <fmt/format.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "server/engine/group.h"
+
+namespace mirage::server {
+namespace {
+
+// The run's id: 128 bits over the header (its path left out: the same files in
+// another folder are the same run) and the order-independent digests of its tasks.
+std::string RunName(const ScoredRun& scored) {
+  v1::Run header = scored.run;
+  header.clear_path();
+  header.clear_name();
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    header.SerializeToCodedStream(&coded);
+  }
+  std::vector<std::string> tasks;
+  for (const auto& scorer : scored.scorers) {
+    const absl::uint128 digest = scorer->digest();
+    tasks.push_back(fmt::format("{}\x1f{}\x1f{:016x}{:016x}", scorer->about().task(),
+                                scorer->filter(), absl::Uint128High64(digest),
+                                absl::Uint128Low64(digest)));
+  }
+  std::sort(tasks.begin(), tasks.end());
+  for (const std::string& task : tasks) bytes += task;
+  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+  return fmt::format("runs/{:016x}{:016x}", hash.high64, hash.low64);
+}
+
+const v1::RunTask* FindTask(const v1::Run& run, const std::string& name) {
+  for (const v1::RunTask& task : run.tasks()) {
+    if (task.task() == name) return &task;
+  }
+  return nullptr;
+}
+
+// The filters of a task in the order in which the harness reports them, then those
+// that only the samples have.
+std::vector<std::string> FiltersOf(const ScoredRun& scored, const v1::RunTask& task) {
+  std::vector<std::string> filters;
+  const auto add = [&](const std::string& filter) {
+    if (std::find(filters.begin(), filters.end(), filter) == filters.end()) {
+      filters.push_back(filter);
+    }
+  };
+  for (const v1::ReportedMetric& reported : task.reported()) add(reported.filter());
+  for (const auto& scorer : scored.scorers) {
+    if (scorer->about().task() == task.task()) add(scorer->filter());
+  }
+  if (filters.empty()) add("none");
+  return filters;
+}
+
+const TaskScorer* FindScorer(const ScoredRun& scored, const v1::RunTask& task,
+                             const std::string& filter) {
+  for (const auto& scorer : scored.scorers) {
+    if (scorer->about().task() == task.task() && scorer->filter() == filter) return scorer.get();
+  }
+  return nullptr;
+}
+
+// The tasks below a group, nested groups expanded; a cycle is cut.
+void Leaves(const v1::Run& run, const v1::RunTask& task, absl::flat_hash_set<std::string>& visited,
+            std::vector<const v1::RunTask*>& leaves) {
+  if (!visited.insert(task.task()).second) return;
+  if (task.members().empty()) {
+    leaves.push_back(&task);
+    return;
+  }
+  for (const std::string& member : task.members()) {
+    if (const v1::RunTask* below = FindTask(run, member)) Leaves(run, *below, visited, leaves);
+  }
+}
+
+class RunSummarizer {
+ public:
+  RunSummarizer(const ScoredRun& scored, const SummaryOptions& options)
+      : scored_(scored), options_(options) {}
+
+  // Tasks are summarised once: a group needs its members' summaries too.
+  const v1::TaskSummary& Task(const v1::RunTask& task, const std::string& filter) {
+    const std::string key = task.task() + '\0' + filter;
+    auto found = done_.find(key);
+    if (found == done_.end()) {
+      std::vector<v1::RowIssues> issues;
+      for (const v1::RowIssues& issue : scored_.issues) {
+        if (issue.task() != task.task()) continue;
+        // Rows too damaged to name a filter are told with the first one.
+        if (issue.filter() == filter ||
+            (issue.filter().empty() && filter == FiltersOf(scored_, task).front())) {
+          issues.push_back(issue);
+        }
+      }
+      found =
+          done_
+              .emplace(key, std::make_unique<v1::TaskSummary>(SummarizeTask(
+                                task, filter, FindScorer(scored_, task, filter), issues, options_)))
+              .first;
+    }
+    return *found->second;
+  }
+
+  v1::TaskSummary Group(const v1::RunTask& group, const std::string& filter) {
+    absl::flat_hash_set<std::string> visited;
+    std::vector<const v1::RunTask*> leaves;
+    Leaves(scored_.run, group, visited, leaves);
+    std::vector<const v1::TaskSummary*> members;
+    for (const v1::RunTask* leaf : leaves) members.push_back(&Task(*leaf, filter));
+    return SummarizeGroup(group, filter, members, options_);
+  }
+
+ private:
+  const ScoredRun& scored_;
+  const SummaryOptions& options_;
+  absl::flat_hash_map<std::string, std::unique_ptr<v1::TaskSummary>> done_;
+};
+
+}  // namespace
+
+IngestSession::IngestSession(Engine* engine, const v1::IngestHeader& header, metrics::TextUnit unit)
+    : engine_(engine),
+      run_(std::make_shared<ScoredRun>()),
+      unit_(unit),
+      return_scores_(header.return_scores()) {
+  run_->run = header.run();
+  run_->run.clear_name();
+}
+
+absl::StatusOr<TaskScorer*> IngestSession::ScorerOf(const v1::SampleBatch& batch) {
+  // Batches of a task come together: the last scorer is nearly always the one.
+  for (auto it = run_->scorers.rbegin(); it != run_->scorers.rend(); ++it) {
+    if ((*it)->about().task() == batch.task() && (*it)->filter() == batch.filter()) {
+      return it->get();
+    }
+  }
+  const v1::RunTask* task = FindTask(run_->run, batch.task());
+  if (task == nullptr) {
+    return absl::InvalidArgumentError(fmt::format(
+        "batch.task is \"{}\", which header.run.tasks does not name: list every task in the header",
+        batch.task()));
+  }
+  run_->scorers.push_back(std::make_unique<TaskScorer>(*task, batch.filter(), unit_));
+  return run_->scorers.back().get();
+}
+
+absl::Status IngestSession::Add(const v1::SampleBatch& batch, uint64_t sequence,
+                                v1::IngestResponse* response) {
+  if (finished_) return absl::FailedPreconditionError("finish was sent: nothing may follow it");
+  response->set_committed_sequence(committed_);
+  if (sequence == 0 || sequence > committed_ + 1) {
+    return absl::InvalidArgumentError(
+        fmt::format("sequence is {} where {} comes next: number batches from 1 without gaps",
+                    sequence, committed_ + 1));
+  }
+  if (sequence <= committed_) return absl::OkStatus();
+  const auto scorer = ScorerOf(batch);
+  if (!scorer.ok()) return scorer.status();
+  if (auto status = (*scorer)->Add(batch, return_scores_, response); !status.ok()) return status;
+  committed_ = sequence;
+  response->set_committed_sequence(committed_);
+  return absl::OkStatus();
+}
+
+absl::Status IngestSession::Finish(const v1::IngestFinish& finish, v1::IngestResponse* response) {
+  if (finished_) return absl::FailedPreconditionError("finish was sent: nothing may follow it");
+  if (finish.n_batches() != committed_) {
+    return absl::FailedPreconditionError(
+        fmt::format("finish.n_batches is {}, {} batches are committed: send the missing ones first",
+                    finish.n_batches(), committed_));
+  }
+  finished_ = true;
+  run_->issues.assign(finish.issues().begin(), finish.issues().end());
+  response->set_committed_sequence(committed_);
+  response->set_run(engine_->Keep(std::move(run_)));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<IngestSession>> Engine::StartIngest(const v1::IngestHeader& header) {
+  const auto unit = metrics::ParseTextUnit(
+      header.tokenizer().empty() ? std::string_view("codepoints") : header.tokenizer());
+  if (!unit.ok()) {
+    return absl::InvalidArgumentError(
+        fmt::format("header.tokenizer: {}", std::string(unit.status().message())));
+  }
+  absl::flat_hash_set<std::string> names;
+  for (int t = 0; t < header.run().tasks_size(); ++t) {
+    if (!names.insert(header.run().tasks(t).task()).second) {
+      return absl::InvalidArgumentError(fmt::format(
+          "header.run.tasks[{}].task \"{}\" is named twice", t, header.run().tasks(t).task()));
+    }
+  }
+  return std::unique_ptr<IngestSession>(new IngestSession(this, header, *unit));
+}
+
+std::string Engine::Keep(std::shared_ptr<ScoredRun> run) {
+  const std::string name = RunName(*run);
+  run->run.set_name(name);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (const auto found = runs_.find(name); found != runs_.end()) {
+    // The same content once more; its path may be new.
+    by_use_.erase(found->second);
+    runs_.erase(found);
+  }
+  by_use_.push_front(std::move(run));
+  runs_[name] = by_use_.begin();
+  while (by_use_.size() > options_.max_runs) {
+    runs_.erase(by_use_.back()->run.name());
+    by_use_.pop_back();
+  }
+  return name;
+}
+
+absl::StatusOr<std::shared_ptr<const ScoredRun>> Engine::Find(const std::string& name) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = runs_.find(name);
+  if (found == runs_.end()) {
+    return absl::NotFoundError(
+        fmt::format("name \"{}\" is not a run that this server holds: send it again (runs used "
+                    "longest ago are forgotten beyond {})",
+                    name, options_.max_runs));
+  }
+  by_use_.splice(by_use_.begin(), by_use_, found->second);
+  return by_use_.front();
+}
+
+absl::Status Engine::Summarize(const v1::SummarizeRunRequest& request,
+                               absl::FunctionRef<bool(v1::SummarizeRunResponse)> emit) {
+  SummaryOptions options{.seed = request.seed()};
+  if (request.level() != 0) options.level = request.level();
+  if (!(options.level > 0 && options.level < 1)) {
+    return absl::InvalidArgumentError(
+        fmt::format("level is {}: it lies between 0 and 1, as 0.95", options.level));
+  }
+  const auto found = Find(request.name());
+  if (!found.ok()) return found.status();
+  const ScoredRun& scored = **found;
+  const v1::Run& run = scored.run;
+  const auto cancelled = [] { return absl::CancelledError("the caller went away"); };
+
+  v1::SummarizeRunResponse first;
+  v1::RunSummary* summary = first.mutable_run();
+  summary->set_model(run.model());
+  summary->set_harness(run.harness());
+  summary->set_harness_version(run.harness_version());
+  summary->set_path(run.path());
+  summary->set_run(run.name());
+  summary->set_date(run.date());
+  *summary->mutable_warnings() = run.warnings();
+  // Rows that name no task of the run cannot be told with one.
+  for (const v1::RowIssues& issue : scored.issues) {
+    if (FindTask(run, issue.task()) != nullptr) continue;
+    for (const std::string& message : issue.messages()) summary->add_warnings(message);
+  }
+  if (!emit(std::move(first))) return cancelled();
+
+  RunSummarizer summarizer(scored, options);
+  for (const v1::RunTask& task : run.tasks()) {
+    for (const std::string& filter : FiltersOf(scored, task)) {
+      v1::SummarizeRunResponse response;
+      *response.mutable_task() =
+          task.members().empty() ? summarizer.Task(task, filter) : summarizer.Group(task, filter);
+      if (!emit(std::move(response))) return cancelled();
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Engine::Delete(const std::string& name) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = runs_.find(name);
+  if (found == runs_.end()) {
+    return absl::NotFoundError(
+        fmt::format("name \"{}\" is not a run that this server holds", name));
+  }
+  by_use_.erase(found->second);
+  runs_.erase(found);
+  return absl::OkStatus();
+}
+
+}  // namespace mirage::server

@@ -1,0 +1,46 @@
+#include "server/engine/gold.h"
+
+#include <algorithm>
+
+namespace mirage::server {
+namespace {
+
+bool Consistent(std::span<const uint32_t> golds, std::span<const GoldVerdict> verdicts) {
+  return std::all_of(verdicts.begin(), verdicts.end(), [&](const GoldVerdict& v) {
+    const bool hit = std::find(golds.begin(), golds.end(), v.decision) != golds.end();
+    return hit == v.correct;
+  });
+}
+
+}  // namespace
+
+bool SettleGold(uint32_t n_choices, std::span<const uint32_t> golds, int32_t alternative,
+                std::span<const GoldVerdict> verdicts, std::vector<uint32_t>& settled) {
+  settled.clear();
+  if (!golds.empty()) {
+    if (Consistent(golds, verdicts)) {
+      settled.assign(golds.begin(), golds.end());
+      return true;
+    }
+    if (alternative >= 0) {
+      const auto second = static_cast<uint32_t>(alternative);
+      if (Consistent({&second, 1}, verdicts)) {
+        settled.push_back(second);
+        return true;
+      }
+    }
+    return false;
+  }
+  if (verdicts.empty()) return false;
+  for (uint32_t k = 0; k < n_choices; ++k) {
+    if (!Consistent({&k, 1}, verdicts)) continue;
+    if (!settled.empty()) {  // two candidates: the verdicts do not tell
+      settled.clear();
+      return false;
+    }
+    settled.push_back(k);
+  }
+  return !settled.empty();
+}
+
+}  // namespace mirage::server

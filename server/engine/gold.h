@@ -1,0 +1,39 @@
+// Which choice is gold, when the log leaves it open or states it ambiguously.
+//
+// A harness's log may give the gold as an index, as the text of a choice, as
+// digits that could be either, or not at all (winogrande style). But it also gives
+// the harness's own verdict on the row, and a reading of the gold is right only if
+// it reproduces that verdict. Nothing is guessed: when the verdicts leave no
+// reading, or more than one, the row's gold counts as unverified.
+#ifndef MIRAGE_SERVER_ENGINE_GOLD_H_
+#define MIRAGE_SERVER_ENGINE_GOLD_H_
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "metrics/kernels/choices.h"
+
+namespace mirage::server {
+
+// A harness's verdict on a row under one decision rule.
+struct GoldVerdict {
+  // The choice that the rule takes.
+  uint32_t decision = 0;
+  // Whether the harness scored the row as right.
+  bool correct = false;
+};
+
+// Settles the gold of one row with `n_choices` choices.
+//
+// `golds` is the log's first reading (a set; empty when the log leaves it open),
+// `alternative` a second one (-1 for none), `verdicts` what the harness said,
+// maybe nothing. Returns the settled set in `settled` and true, or false when the
+// gold cannot be verified. Without verdicts the first reading stands as it is.
+// O(K) time.
+bool SettleGold(uint32_t n_choices, std::span<const uint32_t> golds, int32_t alternative,
+                std::span<const GoldVerdict> verdicts, std::vector<uint32_t>& settled);
+
+}  // namespace mirage::server
+
+#endif  // MIRAGE_SERVER_ENGINE_GOLD_H_

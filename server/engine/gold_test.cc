@@ -1,0 +1,82 @@
+#include "server/engine/gold.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace mirage::server {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+struct Case {
+  std::vector<uint32_t> golds;
+  int32_t alternative = -1;
+  std::vector<GoldVerdict> verdicts;
+};
+
+bool Settle(uint32_t n_choices, const Case& c, std::vector<uint32_t>& settled) {
+  return SettleGold(n_choices, c.golds, c.alternative, c.verdicts, settled);
+}
+
+TEST(GoldTest, FirstReadingThatFitsStands) {
+  std::vector<uint32_t> settled;
+  EXPECT_TRUE(Settle(4, {.golds = {2}, .verdicts = {{2, true}}}, settled));
+  EXPECT_THAT(settled, ElementsAre(2));
+  EXPECT_TRUE(Settle(4, {.golds = {2}, .verdicts = {{1, false}}}, settled));
+  EXPECT_THAT(settled, ElementsAre(2));
+}
+
+TEST(GoldTest, WithoutVerdictsTheReadingStands) {
+  std::vector<uint32_t> settled;
+  EXPECT_TRUE(Settle(4, {.golds = {3}}, settled));
+  EXPECT_THAT(settled, ElementsAre(3));
+}
+
+TEST(GoldTest, AlternativeReadingIsTakenWhenItAloneFits) {
+  // Target "1" over the choices "3", "1", "0": an index (1) or a text (1)? Here
+  // index 1 and text 2.
+  std::vector<uint32_t> settled;
+  EXPECT_TRUE(Settle(3, {.golds = {1}, .alternative = 2, .verdicts = {{2, true}}}, settled));
+  EXPECT_THAT(settled, ElementsAre(2));
+}
+
+TEST(GoldTest, ContradictionIsUnverified) {
+  std::vector<uint32_t> settled;
+  EXPECT_FALSE(Settle(4, {.golds = {2}, .verdicts = {{1, true}}}, settled));
+  EXPECT_THAT(settled, IsEmpty());
+  EXPECT_FALSE(Settle(4, {.golds = {2}, .alternative = 3, .verdicts = {{1, true}}}, settled));
+}
+
+TEST(GoldTest, VerdictsOfTwoRulesMustBothFit) {
+  std::vector<uint32_t> settled;
+  EXPECT_FALSE(Settle(4, {.golds = {2}, .verdicts = {{2, true}, {2, false}}}, settled));
+  EXPECT_TRUE(Settle(4, {.golds = {2}, .verdicts = {{2, true}, {0, false}}}, settled));
+}
+
+TEST(GoldTest, SeveralGoldsAreASet) {
+  std::vector<uint32_t> settled;
+  EXPECT_TRUE(Settle(4, {.golds = {0, 2}, .verdicts = {{2, true}}}, settled));
+  EXPECT_THAT(settled, ElementsAre(0, 2));
+}
+
+TEST(GoldTest, OpenGoldIsFoundWhenOneChoiceFits) {
+  std::vector<uint32_t> settled;
+  // Right: the decision is the gold, whatever K.
+  EXPECT_TRUE(Settle(5, {.verdicts = {{3, true}}}, settled));
+  EXPECT_THAT(settled, ElementsAre(3));
+  // Wrong, two choices: the other one.
+  EXPECT_TRUE(Settle(2, {.verdicts = {{0, false}}}, settled));
+  EXPECT_THAT(settled, ElementsAre(1));
+  // Wrong, three choices: two candidates, so nothing is known.
+  EXPECT_FALSE(Settle(3, {.verdicts = {{0, false}}}, settled));
+  EXPECT_THAT(settled, IsEmpty());
+  // Wrong by two rules that decide differently: one is left.
+  EXPECT_TRUE(Settle(3, {.verdicts = {{0, false}, {2, false}}}, settled));
+  EXPECT_THAT(settled, ElementsAre(1));
+  // Nothing said.
+  EXPECT_FALSE(Settle(2, {}, settled));
+}
+
+}  // namespace
+}  // namespace mirage::server

@@ -1,0 +1,636 @@
+#include "server/engine/summary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "metrics/emergence/distortion.h"
+#include "metrics/emergence/risk.h"
+#include "metrics/registry/registry.h"
+#include "metrics/stats/bootstrap.h"
+#include "metrics/stats/intervals.h"
+
+namespace mirage::server {
+namespace {
+
+using metrics::Aggregation;
+using metrics::ConfidenceInterval;
+using metrics::Evidence;
+using metrics::MetricInfo;
+using Scored = v1::ScoreColumn::Aggregation;
+
+// A recomputed number equals the harness's when they differ by no more than this,
+// relative to the larger of it and 1.
+constexpr double kSameValue = 1e-12;
+// Replicates behind the interval of a calibration error.
+constexpr int kCalibrationReplicates = 1000;
+
+// A number with its error and interval.
+struct Estimate {
+  std::optional<double> value;
+  std::optional<double> stderr_;
+  std::optional<ConfidenceInterval> interval;
+  uint64_t n = 0;
+  uint64_t n_infinite = 0;
+};
+
+std::optional<ConfidenceInterval> Optional(absl::StatusOr<ConfidenceInterval> interval) {
+  if (!interval.ok()) return std::nullopt;
+  return *std::move(interval);
+}
+
+// The mean of a column. `share` says that the metric is a share of right answers, so
+// that values of 0 and 1 are counts; a finer metric may be all zeros by chance.
+Estimate FromMoments(const metrics::Moments& values, bool share, double level) {
+  Estimate out{.value = values.mean(),
+               .stderr_ = values.standard_error(),
+               .n = values.count(),
+               .n_infinite = values.n_infinite()};
+  if (share && values.IsBinary()) {
+    out.interval = Optional(metrics::Wilson(values.successes(), values.count(), level));
+  } else if (out.stderr_.has_value() && *out.stderr_ > 0) {
+    // Equal values have no spread to make an interval of: it is left out, since
+    // one of width 0 would claim certainty.
+    out.interval = Optional(metrics::StudentT(*out.value, *out.stderr_, out.n, level));
+  }
+  return out;
+}
+
+// exp(-mean) of a column of log-likelihoods.
+Estimate FromLogMoments(const metrics::Moments& values, double level) {
+  Estimate out{.n = values.count(), .n_infinite = values.n_infinite()};
+  if (!values.mean().has_value()) return out;
+  out.value = std::exp(-*values.mean());
+  const auto error = values.standard_error();
+  if (error.has_value() && *error > 0) {
+    out.stderr_ = *out.value * *error;
+    out.interval = Optional(metrics::LogStudentT(*values.mean(), *error, out.n, level,
+                                                 metrics::LogTransform::kExpNegativeMean));
+  }
+  return out;
+}
+
+// A decreasing function of sum(x) / sum(w): exp(-r) or -r / ln 2.
+template <typename Transform>
+Estimate FromRatio(const metrics::RatioMoments& ratio, double level, const Transform& transform,
+                   double (*slope)(double value)) {
+  Estimate out{.n = ratio.count(), .n_infinite = ratio.n_infinite()};
+  const auto r = ratio.ratio();
+  if (!r.has_value()) return out;
+  out.value = transform(*r);
+  const auto error = ratio.standard_error();
+  if (error.has_value() && *error > 0) {
+    out.stderr_ = slope(*out.value) * *error;
+    auto interval = Optional(metrics::Delta(*r, *error, out.n, level));
+    if (interval.has_value()) {
+      const double lower = transform(interval->upper);
+      interval->upper = transform(interval->lower);
+      interval->lower = lower;
+      out.interval = interval;
+    }
+  }
+  return out;
+}
+
+Estimate FromReported(const ReportedMetricColumn& column, const MetricInfo* info, double level) {
+  switch (column.aggregation) {
+    case Scored::MEAN:
+      return FromMoments(column.values, info == nullptr || info->sharp, level);
+    case Scored::EXP_NEG_MEAN:
+      return FromLogMoments(column.values, level);
+    case Scored::EXP_NEG_RATIO:
+      return FromRatio(
+          column.ratio, level, [](double r) { return std::exp(-r); }, [](double v) { return v; });
+    case Scored::BITS_RATIO:
+      return FromRatio(
+          column.ratio, level, [](double r) { return -r / std::numbers::ln2; },
+          [](double) { return 1 / std::numbers::ln2; });
+    default:
+      return {};
+  }
+}
+
+Estimate FromComputed(const ComputedMetric& metric, double level) {
+  return metric.info->aggregation == Aggregation::kExpNegMean
+             ? FromLogMoments(metric.values, level)
+             : FromMoments(metric.values, metric.info->sharp, level);
+}
+
+// The calibration error, with a percentile interval: the counts of right and wrong
+// in each bin are redrawn, the mean confidence in a bin is held.
+Estimate FromCalibration(const metrics::CalibrationBins& bins, const SummaryOptions& options) {
+  Estimate out{.n = bins.count()};
+  if (out.n == 0) return out;
+  out.value = bins.Error();
+  const auto cells = bins.bins();
+  std::vector<uint64_t> counts;
+  for (const auto& cell : cells) {
+    counts.push_back(cell.n_correct);
+    counts.push_back(cell.n_wrong);
+  }
+  const auto n = static_cast<double>(out.n);
+  const auto result = metrics::BootstrapOfCounts(
+      counts,
+      [&](std::span<const double> drawn) {
+        double error = 0;
+        for (size_t b = 0; b < cells.size(); ++b) {
+          const double in_bin = drawn[2 * b] + drawn[2 * b + 1];
+          if (in_bin > 0) error += std::abs(drawn[2 * b] - in_bin * cells[b].mean_confidence);
+        }
+        return error / n;
+      },
+      {.seed = options.seed, .replicates = kCalibrationReplicates, .level = options.level});
+  if (result.ok()) {
+    out.stderr_ = result->standard_error;
+    out.interval = result->interval;
+  }
+  return out;
+}
+
+// An interval reaches no further than the metric can: what is cut off could not be
+// the value, so the coverage stays.
+void Clip(const MetricInfo* info, Estimate& estimate) {
+  if (info == nullptr || !estimate.interval.has_value()) return;
+  ConfidenceInterval& interval = *estimate.interval;
+  interval.lower = std::clamp(interval.lower, info->lower_bound, info->upper_bound);
+  interval.upper = std::clamp(interval.upper, info->lower_bound, info->upper_bound);
+}
+
+void Fill(const Estimate& from, v1::MetricSummary* to) {
+  if (from.value.has_value() && !std::isnan(*from.value)) to->set_value(*from.value);
+  if (from.stderr_.has_value() && std::isfinite(*from.stderr_)) to->set_stderr(*from.stderr_);
+  if (from.interval.has_value()) {
+    v1::Interval* interval = to->mutable_interval();
+    interval->set_lower(from.interval->lower);
+    interval->set_upper(from.interval->upper);
+    interval->set_level(from.interval->level);
+    interval->set_method(std::string(from.interval->method));
+  }
+  to->set_n(static_cast<uint32_t>(from.n));
+  to->set_n_infinite(static_cast<uint32_t>(from.n_infinite));
+}
+
+v1::MirageRisk ToProto(const metrics::Risk& risk) {
+  v1::MirageRisk out;
+  switch (risk.level) {
+    case metrics::RiskLevel::kNone:
+      out.set_level(v1::MirageRisk::NONE);
+      break;
+    case metrics::RiskLevel::kLow:
+      out.set_level(v1::MirageRisk::LOW);
+      break;
+    case metrics::RiskLevel::kHigh:
+      out.set_level(v1::MirageRisk::HIGH);
+      break;
+    case metrics::RiskLevel::kUnknown:
+      out.set_level(v1::MirageRisk::UNKNOWN);
+      break;
+  }
+  for (const metrics::RiskReason& reason : risk.reasons) {
+    v1::Reason* to = out.add_reasons();
+    to->set_code(std::string(reason.code));
+    to->set_text(reason.text);
+    for (const auto& [name, value] : reason.values) {
+      v1::NamedValue* named = to->add_values();
+      named->set_name(name);
+      named->set_value(value);
+    }
+  }
+  return out;
+}
+
+// Everything known while one task is summarised.
+class TaskSummarizer {
+ public:
+  TaskSummarizer(const v1::RunTask& about, const std::string& filter, const TaskScorer* scorer,
+                 const SummaryOptions& options)
+      : about_(about), filter_(filter), scorer_(scorer), options_(options) {}
+
+  v1::TaskSummary Run(std::span<const v1::RowIssues> issues) {
+    out_.set_task(about_.task());
+    out_.set_filter(filter_);
+    out_.set_version(about_.version());
+    if (about_.has_n_shot()) out_.set_n_shot(about_.n_shot());
+    if (scorer_ != nullptr) {
+      out_.set_n_samples(static_cast<uint32_t>(scorer_->n_samples()));
+      out_.set_n_bad(static_cast<uint32_t>(scorer_->n_bad()));
+      out_.set_n_gold_unverified(static_cast<uint32_t>(scorer_->n_gold_unverified()));
+    }
+    for (const std::string& warning : about_.warnings()) out_.add_warnings(warning);
+    AddIssues(issues);
+    CheckRows();
+    CollectReported();
+    AddMetrics();
+    AddUnavailable();
+    SetHighestRisk();
+    return std::move(out_);
+  }
+
+ private:
+  // One reported metric, with what the registry and the rows know of it.
+  struct Reported {
+    v1::MetricSummary summary;
+    const MetricInfo* info = nullptr;
+    const ReportedMetricColumn* column = nullptr;
+    const ComputedMetric* computed = nullptr;
+    Estimate estimate;
+    bool sharp = false;
+  };
+
+  void AddIssues(std::span<const v1::RowIssues> issues) {
+    for (const v1::RowIssues& issue : issues) {
+      out_.set_n_bad(out_.n_bad() + issue.n_unreadable());
+      for (const std::string& message : issue.messages()) out_.add_warnings(message);
+    }
+  }
+
+  void CheckRows() {
+    if (scorer_ == nullptr) return;
+    complete_ = out_.n_bad() == 0;
+    if (about_.has_n_samples_effective() && scorer_->n_samples() != about_.n_samples_effective()) {
+      complete_ = false;
+      out_.add_warnings(fmt::format(
+          "samples are incomplete: {} of {} rows; values here cover these rows only, the "
+          "harness's numbers cover all",
+          scorer_->n_samples(), about_.n_samples_effective()));
+    } else if (out_.n_bad() > 0) {
+      out_.add_warnings(fmt::format("{} of {} rows were left out; values here cover the other {}",
+                                    out_.n_bad(), scorer_->n_samples() + out_.n_bad(),
+                                    scorer_->n_samples()));
+    }
+    if (scorer_->n_gold_unverified() > 0) {
+      out_.add_warnings(fmt::format(
+          "the gold answer of {} of {} rows could not be verified against the harness's own score; "
+          "they are left out of every counterpart",
+          scorer_->n_gold_unverified(), scorer_->n_samples()));
+    }
+  }
+
+  const MetricInfo* Info(const std::string& metric) const {
+    if (scorer_ != nullptr && scorer_->evidence().has_value()) {
+      return metrics::FindMetric(metric, *scorer_->evidence());
+    }
+    if (about_.output_type() == "multiple_choice") {
+      return metrics::FindMetric(metric, Evidence::kChoices);
+    }
+    return metrics::FindMetric(metric);
+  }
+
+  const ComputedMetric* Computed(std::string_view metric) const {
+    if (scorer_ == nullptr) return nullptr;
+    for (const ComputedMetric& computed : scorer_->computed()) {
+      if (computed.info->name == metric) return &computed;
+    }
+    return nullptr;
+  }
+
+  const ReportedMetricColumn* Column(const std::string& metric) const {
+    if (scorer_ == nullptr) return nullptr;
+    for (const ReportedMetricColumn& column : scorer_->reported()) {
+      if (column.metric == metric) return &column;
+    }
+    return nullptr;
+  }
+
+  void CollectReported() {
+    for (const v1::ReportedMetric& stated : about_.reported()) {
+      if (stated.filter() == filter_) AddReported(stated);
+    }
+    if (scorer_ == nullptr) return;
+    // Rows may carry scores that the results file does not aggregate.
+    for (const ReportedMetricColumn& column : scorer_->reported()) {
+      const bool stated = std::any_of(reported_.begin(), reported_.end(), [&](const Reported& r) {
+        return r.summary.metric() == column.metric;
+      });
+      if (stated) continue;
+      v1::ReportedMetric only_rows;
+      only_rows.set_metric(column.metric);
+      AddReported(only_rows);
+    }
+  }
+
+  void AddReported(const v1::ReportedMetric& stated) {
+    Reported r;
+    r.info = Info(stated.metric());
+    r.column = Column(stated.metric());
+    r.computed = Computed(stated.metric());
+    v1::MetricSummary& m = r.summary;
+    m.set_metric(stated.metric());
+    m.set_role(v1::MetricSummary::REPORTED);
+    m.set_higher_is_better(stated.has_higher_is_better() ? stated.higher_is_better()
+                           : r.info != nullptr           ? r.info->higher_is_better
+                                                         : true);
+    if (stated.has_value()) m.set_reported_value(stated.value());
+    if (stated.has_stderr()) m.set_reported_stderr(stated.stderr());
+    m.set_signature(r.info != nullptr ? metrics::Signature(*r.info, Unit(*r.info))
+                                      : fmt::format("{}|harness_rows|v1", stated.metric()));
+
+    const bool has_rows =
+        r.column != nullptr && r.column->values.count() + r.column->ratio.count() > 0;
+    if (has_rows) {
+      r.estimate = FromReported(*r.column, r.info, options_.level);
+      if (!r.estimate.value.has_value() &&
+          r.column->aggregation == Scored::AGGREGATION_UNSPECIFIED) {
+        out_.add_warnings(
+            fmt::format("{}: the harness aggregates it in a way that Mirage does not know; only "
+                        "the harness's own number is shown",
+                        stated.metric()));
+      }
+    } else if (r.computed != nullptr && r.computed->values.count() > 0) {
+      r.estimate = FromComputed(*r.computed, options_.level);
+    }
+    Clip(r.info, r.estimate);
+    Fill(r.estimate, &m);
+    if (scorer_ == nullptr) IntervalFromAggregate(r);
+    if (scorer_ != nullptr) {
+      m.set_n_bad(out_.n_bad() + static_cast<uint32_t>(scorer_->n_samples() - m.n()));
+    }
+    if (r.computed != nullptr) SetChance(*r.computed, &m);
+    SetRederived(r, has_rows);
+    CompareWithHarness(r);
+    r.sharp =
+        r.info != nullptr ? r.info->sharp : r.column != nullptr && r.column->values.IsBinary();
+    reported_.push_back(std::move(r));
+  }
+
+  // Without samples: an interval for the harness's own number, where it is a share
+  // of a known number of documents, else from its standard error.
+  void IntervalFromAggregate(Reported& r) {
+    v1::MetricSummary& m = r.summary;
+    if (!m.has_reported_value() || r.info == nullptr || !r.info->sharp) return;
+    const double value = m.reported_value();
+    const uint64_t n = about_.n_samples_effective();
+    const double k = value * static_cast<double>(n);
+    std::optional<ConfidenceInterval> interval;
+    if (n > 0 && k >= 0 && std::abs(k - std::round(k)) < 1e-6 && std::round(k) <= double(n)) {
+      interval =
+          Optional(metrics::Wilson(static_cast<uint64_t>(std::llround(k)), n, options_.level));
+    } else if (m.has_reported_stderr() && m.reported_stderr() > 0) {
+      interval = Optional(metrics::Normal(value, m.reported_stderr(), options_.level));
+    }
+    if (!interval.has_value()) return;
+    m.mutable_interval()->set_lower(interval->lower);
+    m.mutable_interval()->set_upper(interval->upper);
+    m.mutable_interval()->set_level(interval->level);
+    m.mutable_interval()->set_method(std::string(interval->method));
+    r.estimate.interval = interval;
+  }
+
+  std::string Unit(const MetricInfo& info) const {
+    if (scorer_ == nullptr) return "codepoints";
+    // The expected edit distance counts the units of the log-likelihood's text.
+    if (info.evidence == Evidence::kLikelihood) return "codepoints";
+    return scorer_->unit_name();
+  }
+
+  static void SetChance(const ComputedMetric& computed, v1::MetricSummary* m) {
+    // Only where it is defined for every sample behind the value.
+    if (computed.chance.count() == 0 || computed.chance.count() != computed.values.count()) return;
+    const auto mean = computed.chance.mean();
+    if (mean.has_value() && std::isfinite(*mean)) m->set_chance(*mean);
+  }
+
+  void SetRederived(Reported& r, bool has_rows) {
+    v1::MetricSummary& m = r.summary;
+    if (scorer_ == nullptr) {
+      m.set_rederived_unavailable("the run has no samples");
+    } else if (!has_rows) {
+      m.set_rederived_unavailable(r.computed != nullptr
+                                      ? "the rows hold no number of their own; the value here is "
+                                        "Mirage's and is compared as a whole"
+                                      : "the rows hold no number for it");
+    } else if (about_.normalization().custom() && r.info != nullptr &&
+               r.info->evidence == Evidence::kGeneration) {
+      m.set_rederived_unavailable("the task normalises text in a way of its own");
+    } else if (r.column->n_compared == 0) {
+      m.set_rederived_unavailable(r.info == nullptr ? "the scorer is the task's own"
+                                                    : "no row has what its definition needs");
+    } else {
+      m.set_rederived(static_cast<double>(r.column->n_same) /
+                      static_cast<double>(r.column->n_compared));
+    }
+  }
+
+  void CompareWithHarness(const Reported& r) {
+    const v1::MetricSummary& m = r.summary;
+    if (!complete_ || !m.has_value() || !m.has_reported_value()) return;
+    const double difference = std::abs(m.value() - m.reported_value());
+    if (difference <= kSameValue * std::max(1.0, std::abs(m.reported_value()))) return;
+    out_.add_warnings(
+        fmt::format("{}: the rows give {}, the harness reported {}: the samples may not "
+                    "be those of these results",
+                    m.metric(), m.value(), m.reported_value()));
+  }
+
+  // The sharp reported metric that a counterpart stands under.
+  size_t Parent(const MetricInfo& counterpart) const {
+    std::optional<size_t> first, plain;
+    for (size_t i = 0; i < reported_.size(); ++i) {
+      if (!reported_[i].sharp) continue;
+      const MetricInfo* sharp = reported_[i].info;
+      if (!first.has_value()) first = i;
+      if (sharp == nullptr) continue;
+      if (metrics::SharesNormalization(*sharp, counterpart)) return i;
+      if (!plain.has_value() && sharp->normalization == metrics::Normalization::kNone) plain = i;
+    }
+    return plain.value_or(first.value_or(reported_.size()));
+  }
+
+  bool IsReported(std::string_view metric) const {
+    return std::any_of(reported_.begin(), reported_.end(),
+                       [&](const Reported& r) { return r.summary.metric() == metric; });
+  }
+
+  void AddMetrics() {
+    std::vector<std::vector<v1::MetricSummary>> under(reported_.size());
+    if (scorer_ != nullptr && scorer_->evidence().has_value()) {
+      for (const MetricInfo* info : metrics::Counterparts(*scorer_->evidence())) {
+        if (IsReported(info->name)) continue;
+        const size_t parent = Parent(*info);
+        if (parent == reported_.size()) continue;
+        AddCounterpart(*info, parent, under[parent]);
+      }
+    }
+    for (size_t i = 0; i < reported_.size(); ++i) {
+      *reported_[i].summary.mutable_mirage_risk() = AssessRisk(reported_[i]);
+      *out_.add_metrics() = std::move(reported_[i].summary);
+      for (v1::MetricSummary& counterpart : under[i]) {
+        *out_.add_metrics() = std::move(counterpart);
+      }
+    }
+  }
+
+  void AddCounterpart(const MetricInfo& info, size_t parent,
+                      std::vector<v1::MetricSummary>& under) {
+    const ComputedMetric* computed = Computed(info.name);
+    Estimate estimate;
+    if (info.aggregation == Aggregation::kCalibration) {
+      estimate = FromCalibration(scorer_->calibration(), options_);
+    } else if (computed != nullptr) {
+      estimate = FromComputed(*computed, options_.level);
+    }
+    if (estimate.n == 0 || !estimate.value.has_value() || std::isnan(*estimate.value)) {
+      v1::Unavailable* missing = out_.add_unavailable();
+      missing->set_metric(std::string(info.name));
+      missing->set_reason(MissingReason(info));
+      return;
+    }
+    v1::MetricSummary m;
+    m.set_metric(std::string(info.name));
+    m.set_role(v1::MetricSummary::COUNTERPART);
+    m.add_counterpart_of(reported_[parent].summary.metric());
+    for (size_t i = 0; i < reported_.size(); ++i) {
+      if (i != parent && reported_[i].sharp) m.add_counterpart_of(reported_[i].summary.metric());
+    }
+    Clip(&info, estimate);
+    Fill(estimate, &m);
+    m.set_n_bad(out_.n_bad() + static_cast<uint32_t>(scorer_->n_samples() - estimate.n));
+    m.set_higher_is_better(info.higher_is_better);
+    m.set_signature(metrics::Signature(info, Unit(info)));
+    if (computed != nullptr) SetChance(*computed, &m);
+    under.push_back(std::move(m));
+  }
+
+  std::string MissingReason(const MetricInfo& info) const {
+    if (scorer_->n_samples() == 0) return "the run has no usable samples";
+    if (scorer_->n_gold_unverified() == scorer_->n_samples()) {
+      return "no row's gold answer could be verified";
+    }
+    if (info.normalization == metrics::Normalization::kTokens) {
+      return "the log has no token counts; they are known only while the harness runs";
+    }
+    if (info.normalization == metrics::Normalization::kBytes ||
+        info.normalization == metrics::Normalization::kChars) {
+      return "the log has no text lengths, or the texts are empty";
+    }
+    return "no row has what its definition needs";
+  }
+
+  void AddUnavailable() {
+    const bool any_sharp =
+        std::any_of(reported_.begin(), reported_.end(), [](const Reported& r) { return r.sharp; });
+    if (!any_sharp) return;
+    if (scorer_ == nullptr || !scorer_->evidence().has_value()) return;
+    if (*scorer_->evidence() != Evidence::kGeneration) return;
+    for (const MetricInfo* info : metrics::Counterparts(Evidence::kLikelihood)) {
+      v1::Unavailable* missing = out_.add_unavailable();
+      missing->set_metric(std::string(info->name));
+      missing->set_reason(
+          "the log has no log-likelihood of the gold answer; score the same documents as a "
+          "loglikelihood task to get it");
+    }
+  }
+
+  v1::MirageRisk AssessRisk(const Reported& r) const {
+    metrics::RiskInput input;
+    input.has_samples = scorer_ != nullptr && scorer_->n_samples() > 0;
+    input.n = r.estimate.n;
+    if (!input.has_samples) input.n = about_.n_samples_effective();
+    input.observed = r.estimate.value;
+    if (!input.observed.has_value() && r.summary.has_reported_value()) {
+      input.observed = r.summary.reported_value();
+    }
+    input.observed_interval = r.estimate.interval;
+    input.observed_standard_error = r.estimate.stderr_;
+    if (r.summary.has_chance()) input.chance = r.summary.chance();
+    input.kind = metrics::RiskMetricKind::kOther;
+    if (r.info != nullptr && !r.info->sharp) {
+      if (r.info->continuous) input.kind = metrics::RiskMetricKind::kContinuous;
+    } else if (input.has_samples && r.info != nullptr) {
+      AddSharpEvidence(*r.info, input);
+    }
+    return ToProto(metrics::AssessRisk(input));
+  }
+
+  void AddSharpEvidence(const MetricInfo& info, metrics::RiskInput& input) const {
+    const uint64_t seed = options_.seed;
+    const auto set = [&](absl::StatusOr<metrics::Distortion> distortion) {
+      if (distortion.ok()) input.distortion = *distortion;
+    };
+    switch (info.evidence) {
+      case Evidence::kChoices: {
+        input.kind = metrics::RiskMetricKind::kMultipleChoice;
+        input.n_gold_unverified = scorer_->n_gold_unverified();
+        const MarginEvidence& margins = scorer_->margins();
+        const metrics::MarginCounts& counts =
+            info.normalization == metrics::Normalization::kChars      ? margins.acc_norm
+            : info.normalization == metrics::Normalization::kBytes    ? margins.acc_bytes
+            : info.normalization == metrics::Normalization::kBaseline ? margins.acc_mutual_info
+                                                                      : margins.acc;
+        if (counts.n() > 0) set(metrics::MultipleChoiceDistortion(counts, seed));
+        input.mean_margin = margins.margin.mean();
+        input.chance_margin = margins.chance_margin.mean();
+        // The error of the difference, which pairs each margin with its own chance
+        // value; the chance value then carries none of its own.
+        input.mean_margin_standard_error = margins.margin_above_chance.standard_error();
+        if (const ComputedMetric* p = Computed("log_p_gold_choices");
+            p != nullptr && p->chance.count() == p->values.count()) {
+          input.mean_log_p_choices = p->values.mean();
+          input.chance_log_p_choices = p->chance.mean();
+          input.mean_log_p_choices_standard_error = margins.log_p_above_chance.standard_error();
+        }
+        break;
+      }
+      case Evidence::kLikelihood:
+        input.kind = metrics::RiskMetricKind::kExactMatch;
+        set(metrics::ExactMatchDistortion(scorer_->log_p_targets(), seed));
+        break;
+      case Evidence::kGeneration:
+        input.kind = metrics::RiskMetricKind::kEditDistanceOnly;
+        set(metrics::EditDistanceDistortion(scorer_->edit_distances(), scorer_->target_lengths(),
+                                            seed));
+        break;
+      case Evidence::kDocument:
+        break;
+    }
+  }
+
+  void SetHighestRisk() {
+    for (const v1::MetricSummary& m : out_.metrics()) {
+      if (m.role() != v1::MetricSummary::REPORTED) continue;
+      if (!out_.has_mirage_risk() ||
+          RiskOrder(m.mirage_risk().level()) > RiskOrder(out_.mirage_risk().level())) {
+        *out_.mutable_mirage_risk() = m.mirage_risk();
+      }
+    }
+  }
+
+  const v1::RunTask& about_;
+  const std::string& filter_;
+  const TaskScorer* scorer_;
+  const SummaryOptions& options_;
+  v1::TaskSummary out_;
+  // Whether the rows are those that the harness's numbers are made of.
+  bool complete_ = false;
+  std::vector<Reported> reported_;
+};
+
+}  // namespace
+
+int RiskOrder(v1::MirageRisk::Level level) {
+  switch (level) {
+    case v1::MirageRisk::HIGH:
+      return 4;
+    case v1::MirageRisk::UNKNOWN:
+      return 3;
+    case v1::MirageRisk::LOW:
+      return 2;
+    case v1::MirageRisk::NONE:
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+v1::TaskSummary SummarizeTask(const v1::RunTask& about, const std::string& filter,
+                              const TaskScorer* scorer, std::span<const v1::RowIssues> issues,
+                              const SummaryOptions& options) {
+  return TaskSummarizer(about, filter, scorer, options).Run(issues);
+}
+
+}  // namespace mirage::server

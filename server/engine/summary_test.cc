@@ -1,0 +1,198 @@
+#include "server/engine/summary.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+
+#include "server/engine/test_batches.h"
+
+namespace mirage::server {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+const v1::MetricSummary* Find(const v1::TaskSummary& task, const std::string& metric) {
+  for (const v1::MetricSummary& m : task.metrics()) {
+    if (m.metric() == metric) return &m;
+  }
+  ADD_FAILURE() << metric << " is missing";
+  static const v1::MetricSummary kNone;
+  return &kNone;
+}
+
+std::vector<std::string> Names(const v1::TaskSummary& task) {
+  std::vector<std::string> names;
+  for (const v1::MetricSummary& m : task.metrics()) names.push_back(m.metric());
+  return names;
+}
+
+v1::TaskSummary Summarize(const v1::RunTask& task, const v1::SampleBatch& batch) {
+  TaskScorer scorer(task, "none", metrics::TextUnit::kCodepoints);
+  v1::IngestResponse response;
+  EXPECT_TRUE(scorer.Add(batch, false, &response).ok());
+  return SummarizeTask(task, "none", &scorer, {}, {});
+}
+
+TEST(SummaryTest, ReportedMetricThenItsCounterparts) {
+  const v1::RunTask task = Task("t", "multiple_choice", {{"acc", 0.5}}, 2);
+  v1::SampleBatch batch = EmptyBatch("t");
+  AddChoices(&batch, "0", {-1, -3}, 0, 1);
+  AddChoices(&batch, "1", {-1, -2}, 1, 0);
+  const v1::TaskSummary summary = Summarize(task, batch);
+  ASSERT_GT(summary.metrics_size(), 10);
+  const v1::MetricSummary& acc = summary.metrics(0);
+  EXPECT_EQ(acc.metric(), "acc");
+  EXPECT_EQ(acc.role(), v1::MetricSummary::REPORTED);
+  EXPECT_EQ(acc.value(), 0.5);
+  EXPECT_EQ(acc.reported_value(), 0.5);
+  EXPECT_EQ(acc.rederived(), 1);
+  EXPECT_EQ(acc.chance(), 0.5);
+  EXPECT_EQ(acc.interval().method(), "wilson");
+  EXPECT_NEAR(acc.stderr(), 0.5, 1e-15) << "sample standard deviation over sqrt(n), as lm-eval";
+  EXPECT_EQ(acc.signature(), "acc|argmax_first_of_ties|v1");
+  EXPECT_EQ(summary.metrics(1).metric(), "log_p_gold");
+  EXPECT_THAT(summary.metrics(1).counterpart_of(), ElementsAre("acc"));
+  EXPECT_EQ(summary.metrics(1).value(), -1.5);
+  EXPECT_EQ(summary.metrics(1).interval().method(), "student_t");
+  EXPECT_EQ(Find(summary, "ece")->interval().method(), "bootstrap_percentile");
+  EXPECT_THAT(summary.warnings(), IsEmpty());
+  EXPECT_NE(summary.mirage_risk().level(), v1::MirageRisk::LEVEL_UNSPECIFIED);
+}
+
+TEST(SummaryTest, CounterpartStandsUnderTheMetricOfItsLength) {
+  const v1::RunTask task = Task("t", "multiple_choice", {{"acc", 1}, {"acc_norm", 1}}, 2);
+  v1::SampleBatch batch = EmptyBatch("t");
+  AddChoices(&batch, "0", {-1, -3}, 0, 1);
+  AddChoices(&batch, "1", {-1, -2.5}, 0, 1);
+  v1::ScoreColumn* norm = batch.add_scores();
+  norm->set_metric("acc_norm");
+  norm->set_aggregation(v1::ScoreColumn::Aggregation::MEAN);
+  norm->add_values(1);
+  norm->add_values(1);
+  const v1::TaskSummary summary = Summarize(task, batch);
+  EXPECT_THAT(Find(summary, "nll_per_char")->counterpart_of(), ElementsAre("acc_norm", "acc"));
+  EXPECT_THAT(Find(summary, "log_p_gold")->counterpart_of(), ElementsAre("acc", "acc_norm"));
+  const auto names = Names(summary);
+  EXPECT_EQ(names.back(), "nll_per_char") << "after acc_norm";
+}
+
+TEST(SummaryTest, IntervalsStayInTheRange) {
+  const v1::RunTask task = Task("t", "multiple_choice", {{"acc", 0.5}}, 2);
+  v1::SampleBatch batch = EmptyBatch("t");
+  AddChoices(&batch, "0", {-0.01, -6}, 0, 1);
+  AddChoices(&batch, "1", {-0.01, -5}, 1, 0);
+  const v1::TaskSummary summary = Summarize(task, batch);
+  const v1::Interval& p = Find(summary, "p_gold_choices")->interval();
+  EXPECT_EQ(p.lower(), 0);
+  EXPECT_EQ(p.upper(), 1);
+  EXPECT_LE(Find(summary, "log_p_gold")->interval().upper(), 0);
+}
+
+TEST(SummaryTest, NoSpreadGivesNoIntervalButCountsDo) {
+  const v1::RunTask task = Task("t", "generate_until", {{"exact_match", 0}}, 3);
+  v1::SampleBatch batch = EmptyBatch("t");
+  for (const char* id : {"0", "1", "2"}) AddGeneration(&batch, id, "xy", "ab", 0);
+  const v1::TaskSummary summary = Summarize(task, batch);
+  const v1::MetricSummary* exact_match = Find(summary, "exact_match");
+  EXPECT_EQ(exact_match->interval().method(), "wilson");
+  EXPECT_GT(exact_match->interval().upper(), 0.5) << "0 of 3 says little";
+  EXPECT_FALSE(Find(summary, "token_edit_distance")->has_interval());
+  EXPECT_FALSE(Find(summary, "prefix_match")->has_interval()) << "all zeros is no count";
+  EXPECT_THAT(summary.unavailable(), SizeIs(testing::Ge(5)));
+  EXPECT_THAT(summary.unavailable(0).reason(), HasSubstr("log-likelihood of the gold answer"));
+}
+
+TEST(SummaryTest, PerplexityIsRecomputedAndIsNoRisk) {
+  const v1::RunTask task =
+      Task("t", "loglikelihood", {{"perplexity", std::exp(2.0)}, {"acc", 0.5}}, 2);
+  v1::SampleBatch batch = EmptyBatch("t");
+  AddLikelihood(&batch, "0", -1, true);
+  AddLikelihood(&batch, "1", -3, false);
+  const v1::TaskSummary summary = Summarize(task, batch);
+  const v1::MetricSummary* perplexity = Find(summary, "perplexity");
+  EXPECT_DOUBLE_EQ(perplexity->value(), std::exp(2.0));
+  EXPECT_EQ(perplexity->interval().method(), "student_t_log");
+  EXPECT_EQ(perplexity->mirage_risk().level(), v1::MirageRisk::NONE);
+  EXPECT_THAT(summary.warnings(), IsEmpty());
+  EXPECT_EQ(Find(summary, "log_p_target")->counterpart_of(0), "acc");
+}
+
+TEST(SummaryTest, MismatchWithTheHarnessIsWarnedOf) {
+  const v1::RunTask task = Task("t", "multiple_choice", {{"acc", 0.75}}, 2);
+  v1::SampleBatch batch = EmptyBatch("t");
+  AddChoices(&batch, "0", {-1, -3}, 0, 1);
+  AddChoices(&batch, "1", {-1, -2}, 1, 0);
+  const v1::TaskSummary summary = Summarize(task, batch);
+  ASSERT_THAT(summary.warnings(), SizeIs(1));
+  EXPECT_THAT(summary.warnings(0), HasSubstr("the rows give 0.5, the harness reported 0.75"));
+}
+
+TEST(SummaryTest, IncompleteSamplesAreSaidAndNotCompared) {
+  const v1::RunTask task = Task("t", "multiple_choice", {{"acc", 0.75}}, 5000);
+  v1::SampleBatch batch = EmptyBatch("t");
+  AddChoices(&batch, "0", {-1, -3}, 0, 1);
+  const v1::TaskSummary summary = Summarize(task, batch);
+  ASSERT_THAT(summary.warnings(), SizeIs(1));
+  EXPECT_THAT(summary.warnings(0), HasSubstr("1 of 5000 rows"));
+}
+
+TEST(SummaryTest, WithoutSamplesTheNumberStandsAloneWithItsInterval) {
+  const v1::RunTask task = Task("t", "generate_until", {{"exact_match", 0.0004}}, 5000);
+  const v1::TaskSummary summary = SummarizeTask(task, "none", nullptr, {}, {});
+  const v1::MetricSummary& m = summary.metrics(0);
+  EXPECT_FALSE(m.has_value());
+  EXPECT_EQ(m.reported_value(), 0.0004);
+  EXPECT_EQ(m.interval().method(), "wilson") << "2 of 5000";
+  EXPECT_EQ(m.mirage_risk().level(), v1::MirageRisk::UNKNOWN);
+  std::vector<std::string> codes;
+  for (const v1::Reason& reason : m.mirage_risk().reasons()) codes.push_back(reason.code());
+  EXPECT_THAT(codes, Contains("NO_SAMPLES"));
+  EXPECT_EQ(m.rederived_unavailable(), "the run has no samples");
+}
+
+// The swap's point: an exact match of 0 of 50 while the log-likelihood says that the
+// answer is within reach.
+TEST(SummaryTest, BlindFloorIsHigh) {
+  const v1::RunTask task = Task("t", "loglikelihood", {{"acc", 0}}, 50);
+  v1::SampleBatch batch = EmptyBatch("t");
+  for (int i = 0; i < 50; ++i) AddLikelihood(&batch, std::to_string(i), -5 - 0.01 * i, false);
+  const v1::TaskSummary summary = Summarize(task, batch);
+  const v1::MirageRisk& risk = Find(summary, "acc")->mirage_risk();
+  EXPECT_EQ(risk.level(), v1::MirageRisk::HIGH);
+  std::vector<std::string> codes;
+  for (const v1::Reason& reason : risk.reasons()) codes.push_back(reason.code());
+  EXPECT_THAT(codes, Contains("AT_FLOOR"));
+  EXPECT_THAT(codes, Contains("RESOLUTION"));
+  EXPECT_EQ(summary.mirage_risk().level(), v1::MirageRisk::HIGH) << "the task's highest";
+}
+
+TEST(SummaryTest, IssuesOfTheClientAreCounted) {
+  const v1::RunTask task = Task("t", "multiple_choice", {{"acc", 1}}, 3);
+  TaskScorer scorer(task, "none", metrics::TextUnit::kCodepoints);
+  v1::SampleBatch batch = EmptyBatch("t");
+  AddChoices(&batch, "0", {-1, -3}, 0, 1);
+  v1::IngestResponse response;
+  ASSERT_TRUE(scorer.Add(batch, false, &response).ok());
+  v1::RowIssues issues;
+  issues.set_n_unreadable(2);
+  issues.add_messages("samples_t.jsonl:7: not JSON");
+  const v1::TaskSummary summary = SummarizeTask(task, "none", &scorer, {&issues, 1}, {});
+  EXPECT_EQ(summary.n_bad(), 2u);
+  EXPECT_EQ(summary.metrics(0).n_bad(), 2u);
+  EXPECT_EQ(summary.warnings(0), "samples_t.jsonl:7: not JSON");
+}
+
+TEST(SummaryTest, RiskOrderPutsUnknownAboveLow) {
+  EXPECT_GT(RiskOrder(v1::MirageRisk::HIGH), RiskOrder(v1::MirageRisk::UNKNOWN));
+  EXPECT_GT(RiskOrder(v1::MirageRisk::UNKNOWN), RiskOrder(v1::MirageRisk::LOW));
+  EXPECT_GT(RiskOrder(v1::MirageRisk::LOW), RiskOrder(v1::MirageRisk::NONE));
+}
+
+}  // namespace
+}  // namespace mirage::server

@@ -1,0 +1,459 @@
+#include "server/engine/task_scorer.h"
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "metrics/kernels/choices.h"
+#include "metrics/kernels/likelihood.h"
+#include "metrics/registry/registry.h"
+
+namespace mirage::server {
+namespace {
+
+using metrics::Evidence;
+using metrics::MetricInfo;
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+// A row's score and Mirage's agree when they differ by no more than rounding.
+constexpr double kSameScore = 1e-12;
+
+// The accuracies of the harness that state a verdict on a row's gold, in the order
+// of TaskScorer::verdict_columns_.
+constexpr std::string_view kVerdictMetrics[] = {"acc", "acc_norm", "acc_bytes", "acc_mutual_info"};
+
+absl::StatusOr<Evidence> EvidenceOf(const v1::SampleBatch& batch) {
+  switch (batch.evidence_case()) {
+    case v1::SampleBatch::kMultipleChoice:
+      return Evidence::kChoices;
+    case v1::SampleBatch::kGeneration:
+      return Evidence::kGeneration;
+    case v1::SampleBatch::kLikelihood:
+      return batch.likelihood().scope() == v1::LikelihoodColumns::Scope::DOCUMENT
+                 ? Evidence::kDocument
+                 : Evidence::kLikelihood;
+    default:
+      return absl::InvalidArgumentError("evidence is not set");
+  }
+}
+
+bool SameScore(double a, double b) {
+  return a == b || std::abs(a - b) <= kSameScore * std::max(std::abs(a), std::abs(b));
+}
+
+absl::uint128 Hash(const void* data, size_t size) {
+  const XXH128_hash_t hash = XXH3_128bits(data, size);
+  return absl::MakeUint128(hash.high64, hash.low64);
+}
+
+template <typename T>
+absl::uint128 HashSpan(std::span<const T> cells) {
+  return Hash(cells.data(), cells.size_bytes());
+}
+
+std::string BadLogProbability(double value) {
+  return std::isnan(value)
+             ? std::string("is NaN: a log-probability is a number; the row is left out")
+             : fmt::format("is {:+g}: log-probabilities must be <= 0 (natural logarithms)", value);
+}
+
+bool IsBadLogProbability(double value) { return !(value <= 0); }
+
+template <typename T>
+std::span<const T> Slice(std::span<const T> cells, uint32_t begin, uint32_t end) {
+  return cells.empty() ? cells : cells.subspan(begin, end - begin);
+}
+
+template <typename T>
+std::optional<T> Cell(std::span<const T> cells, uint32_t i) {
+  return cells.empty() ? std::nullopt : std::optional<T>(cells[i]);
+}
+
+}  // namespace
+
+TaskScorer::TaskScorer(const v1::RunTask& about, std::string filter, metrics::TextUnit unit)
+    : about_(&about),
+      filter_(std::move(filter)),
+      unit_(unit),
+      unit_name_(metrics::TextUnitName(unit)),
+      generation_({.unit = unit,
+                   .normalize = {.ignore_case = about.normalization().ignore_case(),
+                                 .ignore_punctuation = about.normalization().ignore_punctuation(),
+                                 .ignore_numbers = about.normalization().ignore_numbers()}}) {}
+
+absl::Status TaskScorer::Start(const v1::SampleBatch& batch) {
+  const auto evidence = EvidenceOf(batch);
+  if (!evidence.ok()) return evidence.status();
+  if (evidence_.has_value()) {
+    if (*evidence_ == *evidence) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        fmt::format("task {} filter {}: this batch holds {}, the ones before hold {}: one task has "
+                    "one kind of evidence",
+                    batch.task(), batch.filter(), metrics::EvidenceName(*evidence),
+                    metrics::EvidenceName(*evidence_)));
+  }
+  evidence_ = *evidence;
+  for (const MetricInfo& info : metrics::AllMetrics()) {
+    if (info.evidence != *evidence_) continue;
+    if (info.choice == nullptr && info.generation == nullptr && info.likelihood == nullptr) {
+      continue;
+    }
+    if (info.sharp) {
+      // A sharp metric is Mirage's to compute only where the harness reports it.
+      const bool reported =
+          std::any_of(batch.scores().begin(), batch.scores().end(),
+                      [&](const v1::ScoreColumn& c) { return c.metric() == info.name; }) ||
+          std::any_of(about_->reported().begin(), about_->reported().end(),
+                      [&](const v1::ReportedMetric& r) { return r.metric() == info.name; });
+      if (!reported) continue;
+    }
+    computed_.push_back({.info = &info});
+  }
+  if (batch.generation().has_output_ids()) unit_name_ = batch.generation().output_ids().tokenizer();
+  return absl::OkStatus();
+}
+
+void TaskScorer::Refuse(uint32_t i, std::string field, std::string message,
+                        v1::IngestResponse* response) {
+  accepted_[i] = 0;
+  ++n_bad_;
+  response->set_n_bad(response->n_bad() + 1);
+  if (response->bad_samples_size() >= kMaxDescribedBadSamples) return;
+  v1::BadSample* bad = response->add_bad_samples();
+  bad->set_index(i);
+  bad->set_message(fmt::format("{} {}", field, message));
+  bad->set_field(std::move(field));
+}
+
+bool TaskScorer::AcceptKey(uint32_t i, v1::IngestResponse* response) {
+  key_buffer_.assign(view_.doc_id[i]);
+  // Lengths as separators: no two keys share a byte string.
+  const auto append = [&](std::string_view part) {
+    const auto size = static_cast<uint32_t>(part.size());
+    key_buffer_.append(reinterpret_cast<const char*>(&size), sizeof(size));
+    key_buffer_.append(part);
+  };
+  append(view_.doc_hash.empty() ? std::string_view() : view_.doc_hash[i]);
+  append(view_.variant.empty() ? std::string_view() : view_.variant[i]);
+  sample_keys_[i] = Hash(key_buffer_.data(), key_buffer_.size());
+  if (keys_.insert(sample_keys_[i]).second) return true;
+  Refuse(i, fmt::format("samples[{}].doc_id", i),
+         fmt::format("{} repeats an earlier sample of this task and filter (same doc_id, doc_hash "
+                     "and variant); the first one counts",
+                     view_.doc_id[i]),
+         response);
+  return false;
+}
+
+bool TaskScorer::CheckChoiceSample(uint32_t i, v1::IngestResponse* response) {
+  const ChoiceBatchView& c = view_.choices;
+  const uint32_t begin = c.choices[i];
+  const uint32_t n_choices = c.choices[i + 1] - begin;
+  if (n_choices == 0 || n_choices > kMaxChoices) {
+    Refuse(i, fmt::format("samples[{}].n_choices", i),
+           fmt::format("is {}: a sample has 1 to {} choices", n_choices, kMaxChoices), response);
+    return false;
+  }
+  for (uint32_t k = 0; k < n_choices; ++k) {
+    if (IsBadLogProbability(c.log_likelihoods[begin + k])) {
+      Refuse(i, fmt::format("samples[{}].log_likelihoods[{}]", i, k),
+             BadLogProbability(c.log_likelihoods[begin + k]), response);
+      return false;
+    }
+    if (!c.baseline_log_likelihoods.empty() &&
+        IsBadLogProbability(c.baseline_log_likelihoods[begin + k])) {
+      Refuse(i, fmt::format("samples[{}].baseline_log_likelihoods[{}]", i, k),
+             BadLogProbability(c.baseline_log_likelihoods[begin + k]), response);
+      return false;
+    }
+  }
+  for (uint32_t g = c.golds_at[i]; g < c.golds_at[i + 1]; ++g) {
+    if (c.golds[g] >= n_choices) {
+      Refuse(i, fmt::format("samples[{}].golds[{}]", i, g - c.golds_at[i]),
+             fmt::format("is {} with {} choices: an index counts from 0", c.golds[g], n_choices),
+             response);
+      return false;
+    }
+  }
+  if (!c.alternative_gold.empty() && c.alternative_gold[i] >= static_cast<int64_t>(n_choices)) {
+    Refuse(i, fmt::format("samples[{}].alternative_gold", i),
+           fmt::format("is {} with {} choices: an index counts from 0", c.alternative_gold[i],
+                       n_choices),
+           response);
+    return false;
+  }
+  return true;
+}
+
+bool TaskScorer::CheckGenerationSample(uint32_t i, v1::IngestResponse* response) {
+  const GenerationBatchView& g = view_.generation;
+  if (g.outputs_at[i] == g.outputs_at[i + 1]) {
+    Refuse(i, fmt::format("samples[{}].outputs", i), "is empty: a generation has an output",
+           response);
+    return false;
+  }
+  if (g.targets_at[i] == g.targets_at[i + 1]) {
+    Refuse(i, fmt::format("samples[{}].targets", i), "is empty: a generation has a target",
+           response);
+    return false;
+  }
+  return true;
+}
+
+bool TaskScorer::CheckLikelihoodSample(uint32_t i, v1::IngestResponse* response) {
+  const double ll = view_.likelihood.log_likelihoods[i];
+  if (!IsBadLogProbability(ll)) return true;
+  Refuse(i, fmt::format("samples[{}].log_likelihood", i), BadLogProbability(ll), response);
+  return false;
+}
+
+void TaskScorer::ScoreChoiceSample(uint32_t i, const v1::SampleBatch& batch) {
+  const ChoiceBatchView& c = view_.choices;
+  const uint32_t begin = c.choices[i];
+  const uint32_t end = c.choices[i + 1];
+  const uint32_t n_choices = end - begin;
+  metrics::ChoicesView sample{
+      .log_likelihoods = Slice(c.log_likelihoods, begin, end),
+      .baseline_log_likelihoods = Slice(c.baseline_log_likelihoods, begin, end),
+      .n_chars = Slice(c.n_chars, begin, end),
+      .n_bytes = Slice(c.n_bytes, begin, end),
+      .n_tokens = Slice(c.n_tokens, begin, end),
+      .golds = {}};
+
+  verdicts_.clear();
+  const metrics::ChoiceDecisions decisions = metrics::DecideChoices(sample);
+  const uint32_t by_rule[] = {decisions.acc, decisions.acc_norm, decisions.acc_bytes,
+                              decisions.acc_mutual_info};
+  for (int rule = 0; rule < 4; ++rule) {
+    if (verdict_columns_[rule] < 0 || by_rule[rule] == n_choices) continue;
+    const double score = batch.scores(verdict_columns_[rule]).values(static_cast<int>(i));
+    if (score == 0 || score == 1) verdicts_.push_back({by_rule[rule], score == 1});
+  }
+  const int32_t alternative = c.alternative_gold.empty() ? -1 : c.alternative_gold[i];
+  if (!SettleGold(n_choices, Slice(c.golds, c.golds_at[i], c.golds_at[i + 1]), alternative,
+                  verdicts_, golds_)) {
+    ++n_gold_unverified_;
+    return;
+  }
+  sample.golds = golds_;
+  const metrics::ChoiceScores scores = metrics::ScoreChoices(sample);
+  for (size_t m = 0; m < computed_.size(); ++m) {
+    values_[m * view_.n + i] = scores.*computed_[m].info->choice;
+    const metrics::Chance chance = computed_[m].info->chance;
+    if (chance == metrics::Chance::kNone) continue;
+    const double guess =
+        chance == metrics::Chance::kMargin
+            ? scores.chance_margin
+            : metrics::ChanceValue(chance, n_choices, static_cast<uint32_t>(golds_.size()));
+    if (!std::isnan(guess)) computed_[m].chance.Add(guess);
+  }
+  if (!std::isnan(scores.confidence)) calibration_.Add(scores.confidence, scores.acc == 1);
+  const auto add_margin = [](metrics::MarginCounts& counts, double margin) {
+    if (!std::isnan(margin)) counts.Add(margin);
+  };
+  add_margin(margins_.acc, scores.margin);
+  add_margin(margins_.acc_norm, scores.margin_norm);
+  add_margin(margins_.acc_bytes, scores.margin_bytes);
+  add_margin(margins_.acc_mutual_info, scores.margin_mutual_info);
+  const double above = scores.margin - scores.chance_margin;
+  if (std::isfinite(above)) {
+    margins_.margin_above_chance.Add(above);
+    margins_.margin.Add(scores.margin);
+    margins_.chance_margin.Add(scores.chance_margin);
+  }
+  const double log_p_above =
+      scores.log_p_gold_choices - metrics::ChanceValue(metrics::Chance::kLogShare, n_choices,
+                                                       static_cast<uint32_t>(golds_.size()));
+  if (std::isfinite(log_p_above)) margins_.log_p_above_chance.Add(log_p_above);
+}
+
+void TaskScorer::ScoreLikelihoodSample(uint32_t i) {
+  const LikelihoodBatchView& l = view_.likelihood;
+  const double ll = l.log_likelihoods[i];
+  if (*evidence_ == Evidence::kDocument) return;  // ratios of sums: AddReported sees to them
+  log_p_targets_.push_back(ll);
+  const metrics::LikelihoodScores scores = metrics::ScoreLikelihood({
+      .log_likelihood = ll,
+      .n_tokens = Cell(l.n_tokens, i),
+      .n_bytes = Cell(l.n_bytes, i),
+      .n_chars = Cell(l.n_chars, i),
+      .is_greedy = Cell(l.is_greedy, i),
+  });
+  for (size_t m = 0; m < computed_.size(); ++m) {
+    values_[m * view_.n + i] = scores.*computed_[m].info->likelihood;
+  }
+}
+
+void TaskScorer::ScoreGenerationSample(uint32_t i) {
+  const GenerationBatchView& g = view_.generation;
+  const uint32_t first_target = g.targets_at[i];
+  const uint32_t n_targets = g.targets_at[i + 1] - first_target;
+  const uint32_t first_output = g.outputs_at[i];
+  const uint32_t n_outputs = g.outputs_at[i + 1] - first_output;
+  // Repeated outputs count by their mean: the sample stays the unit of inference.
+  for (size_t m = 0; m < computed_.size(); ++m) values_[m * view_.n + i] = 0;
+  double edits = 0, length = 0;
+  for (uint32_t o = first_output; o < first_output + n_outputs; ++o) {
+    // Neither call fails: CheckGenerationSample made sure of a target.
+    metrics::GenerationScores scores =
+        *generation_.ScoreText(g.outputs[o], {g.targets.data() + first_target, n_targets});
+    if (!g.output_ids.empty()) {
+      const double exact_match = scores.exact_match;
+      scores = *generation_.ScoreTokens(g.output_ids[o],
+                                        {g.target_ids.data() + first_target, n_targets});
+      // The harness compares texts, whatever their tokens.
+      scores.exact_match = exact_match;
+    }
+    for (size_t m = 0; m < computed_.size(); ++m) {
+      values_[m * view_.n + i] += scores.*computed_[m].info->generation / n_outputs;
+    }
+    edits += scores.token_edit_distance / n_outputs;
+    length += static_cast<double>(scores.target_length) / n_outputs;
+  }
+  edit_distances_.push_back(edits);
+  target_lengths_.push_back(length);
+}
+
+void TaskScorer::MatchColumns(const v1::SampleBatch& batch) {
+  column_of_.clear();
+  std::fill(std::begin(verdict_columns_), std::end(verdict_columns_), -1);
+  for (int c = 0; c < batch.scores_size(); ++c) {
+    const v1::ScoreColumn& column = batch.scores(c);
+    auto found = std::find_if(reported_.begin(), reported_.end(),
+                              [&](const auto& r) { return r.metric == column.metric(); });
+    if (found == reported_.end()) {
+      reported_.push_back({.metric = column.metric(), .aggregation = column.aggregation()});
+      found = reported_.end() - 1;
+    }
+    column_of_.push_back(static_cast<size_t>(found - reported_.begin()));
+    for (int rule = 0; rule < 4; ++rule) {
+      if (column.metric() == kVerdictMetrics[rule]) verdict_columns_[rule] = c;
+    }
+  }
+}
+
+void TaskScorer::AddReported(const v1::SampleBatch& batch) {
+  for (int c = 0; c < batch.scores_size(); ++c) {
+    const v1::ScoreColumn& column = batch.scores(c);
+    ReportedMetricColumn& reported = reported_[column_of_[static_cast<size_t>(c)]];
+    const bool weighted = !column.weights().empty();
+    // The column of Mirage's own values to compare with, if it has a definition.
+    const double* own = nullptr;
+    for (size_t m = 0; m < computed_.size(); ++m) {
+      if (computed_[m].info->name == column.metric()) own = &values_[m * view_.n];
+    }
+    for (uint32_t i = 0; i < view_.n; ++i) {
+      if (!accepted_[i]) continue;
+      const double value = column.values(static_cast<int>(i));
+      if (std::isnan(value)) {
+        ++reported.n_missing;
+        continue;
+      }
+      if (!weighted) {
+        reported.values.Add(value);
+        if (own != nullptr && !std::isnan(own[i])) {
+          ++reported.n_compared;
+          if (SameScore(own[i], value)) ++reported.n_same;
+        }
+        continue;
+      }
+      const double weight = column.weights(static_cast<int>(i));
+      reported.ratio.Add(value, weight);
+      if (*evidence_ != Evidence::kDocument) continue;
+      const bool per_word = column.metric() == "word_perplexity";
+      const auto length =
+          per_word ? Cell(view_.likelihood.n_words, i) : Cell(view_.likelihood.n_bytes, i);
+      if (!length.has_value()) continue;
+      ++reported.n_compared;
+      if (SameScore(value, view_.likelihood.log_likelihoods[i]) && weight == *length) {
+        ++reported.n_same;
+      }
+    }
+  }
+}
+
+void TaskScorer::AddDigest(uint32_t i) {
+  absl::uint128 evidence = 0;
+  switch (*evidence_) {
+    case Evidence::kChoices:
+      evidence = HashSpan(Slice(view_.choices.log_likelihoods, view_.choices.choices[i],
+                                view_.choices.choices[i + 1]));
+      break;
+    case Evidence::kGeneration:
+      for (uint32_t o = view_.generation.outputs_at[i]; o < view_.generation.outputs_at[i + 1];
+           ++o) {
+        const std::string_view output = view_.generation.outputs[o];
+        evidence = evidence * 31 + Hash(output.data(), output.size());
+      }
+      break;
+    case Evidence::kLikelihood:
+    case Evidence::kDocument:
+      evidence = HashSpan(view_.likelihood.log_likelihoods.subspan(i, 1));
+      break;
+  }
+  const absl::uint128 both[] = {sample_keys_[i], evidence};
+  // A sum does not depend on the order in which samples arrive.
+  digest_ += Hash(both, sizeof(both));
+}
+
+absl::Status TaskScorer::Add(const v1::SampleBatch& batch, bool return_scores,
+                             v1::IngestResponse* response) {
+  if (auto status = view_.Assign(batch); !status.ok()) return status;
+  if (auto status = Start(batch); !status.ok()) return status;
+  const uint32_t n = view_.n;
+  accepted_.assign(n, 1);
+  sample_keys_.resize(n);
+  values_.assign(computed_.size() * n, kNan);
+  MatchColumns(batch);
+
+  for (uint32_t i = 0; i < n; ++i) {
+    switch (*evidence_) {
+      case Evidence::kChoices:
+        if (!CheckChoiceSample(i, response) || !AcceptKey(i, response)) continue;
+        ScoreChoiceSample(i, batch);
+        break;
+      case Evidence::kGeneration:
+        if (!CheckGenerationSample(i, response) || !AcceptKey(i, response)) continue;
+        ScoreGenerationSample(i);
+        break;
+      case Evidence::kLikelihood:
+      case Evidence::kDocument:
+        if (!CheckLikelihoodSample(i, response) || !AcceptKey(i, response)) continue;
+        ScoreLikelihoodSample(i);
+        break;
+    }
+    ++n_samples_;
+    AddDigest(i);
+  }
+  for (size_t m = 0; m < computed_.size(); ++m) {
+    const double* column = values_.data() + m * n;
+    for (uint32_t i = 0; i < n; ++i) {
+      if (!accepted_[i]) continue;
+      if (std::isnan(column[i])) {
+        ++computed_[m].n_undefined;
+      } else {
+        computed_[m].values.Add(column[i]);
+      }
+    }
+  }
+  AddReported(batch);
+
+  if (return_scores) {
+    v1::SampleScores* scores = response->mutable_scores();
+    for (const ComputedMetric& metric : computed_) {
+      scores->add_metrics(std::string(metric.info->name));
+    }
+    scores->mutable_values()->Reserve(static_cast<int>(values_.size()));
+    for (uint32_t i = 0; i < n; ++i) {
+      for (size_t m = 0; m < computed_.size(); ++m) scores->add_values(values_[m * n + i]);
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace mirage::server

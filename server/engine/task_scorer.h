@@ -1,0 +1,160 @@
+// Scores the samples of one task under one filter, batch by batch.
+//
+// Every batch goes through the kernels once. What stays is small: exact mergeable
+// accumulators for each metric, the sample keys, and the few numbers a sample that
+// the risk of a sharp metric is computed from. Texts are dropped after scoring.
+//
+// Memory: about 30 bytes a sample for the key, 8 to 16 for the risk.
+#ifndef MIRAGE_SERVER_ENGINE_TASK_SCORER_H_
+#define MIRAGE_SERVER_ENGINE_TASK_SCORER_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/numeric/int128.h"
+#include "absl/status/status.h"
+#include "metrics/emergence/distortion.h"
+#include "metrics/kernels/calibration.h"
+#include "metrics/kernels/generation.h"
+#include "metrics/registry/metric_info.h"
+#include "metrics/stats/moments.h"
+#include "metrics/text/units.h"
+#include "mirage/v1/ingest.pb.h"
+#include "mirage/v1/run.pb.h"
+#include "mirage/v1/sample.pb.h"
+#include "server/engine/batch_view.h"
+#include "server/engine/gold.h"
+
+namespace mirage::server {
+
+// At most this many refused samples of a batch are described in its answer.
+inline constexpr int kMaxDescribedBadSamples = 100;
+
+// A metric that Mirage computes from every sample.
+struct ComputedMetric {
+  const metrics::MetricInfo* info = nullptr;
+  metrics::Moments values;
+  // Samples for which the metric is not defined (no lengths, no wrong choice).
+  uint64_t n_undefined = 0;
+  // What guessing gives, sample by sample.
+  metrics::Moments chance;
+};
+
+// A metric that the harness scored row by row.
+struct ReportedMetricColumn {
+  std::string metric;
+  v1::ScoreColumn::Aggregation::Value aggregation =
+      v1::ScoreColumn::Aggregation::AGGREGATION_UNSPECIFIED;
+  metrics::Moments values;
+  metrics::RatioMoments ratio;
+  // Rows without a number.
+  uint64_t n_missing = 0;
+  // Rows compared with Mirage's own definition, and those that agree.
+  uint64_t n_compared = 0;
+  uint64_t n_same = 0;
+};
+
+// What the risk of a multiple-choice metric is computed from.
+struct MarginEvidence {
+  metrics::MarginCounts acc;
+  metrics::MarginCounts acc_norm;
+  metrics::MarginCounts acc_bytes;
+  metrics::MarginCounts acc_mutual_info;
+  // Margin minus chance margin, sample by sample, and the two themselves.
+  metrics::Moments margin_above_chance;
+  metrics::Moments margin;
+  metrics::Moments chance_margin;
+  // log p(gold) over the choices minus its value under guessing.
+  metrics::Moments log_p_above_chance;
+};
+
+class TaskScorer {
+ public:
+  // `about` describes the task and must outlive the scorer.
+  TaskScorer(const v1::RunTask& about, std::string filter, metrics::TextUnit unit);
+
+  // Scores a batch. Samples that are refused (repeated key, NaN or positive
+  // log-probability, gold out of range) are described in `response`, the rest
+  // counts. INVALID_ARGUMENT when the batch as a whole is malformed or its
+  // evidence differs from the batches before; nothing of it counts then.
+  absl::Status Add(const v1::SampleBatch& batch, bool return_scores, v1::IngestResponse* response);
+
+  const v1::RunTask& about() const { return *about_; }
+  const std::string& filter() const { return filter_; }
+  // Nothing before the first batch.
+  std::optional<metrics::Evidence> evidence() const { return evidence_; }
+  // Samples that were accepted, refused, and of unverified gold.
+  uint64_t n_samples() const { return n_samples_; }
+  uint64_t n_bad() const { return n_bad_; }
+  uint64_t n_gold_unverified() const { return n_gold_unverified_; }
+  // Unit of text comparisons: "codepoints", …, or the tokenizer of the ids.
+  const std::string& unit_name() const { return unit_name_; }
+
+  const std::vector<ComputedMetric>& computed() const { return computed_; }
+  const std::vector<ReportedMetricColumn>& reported() const { return reported_; }
+  const MarginEvidence& margins() const { return margins_; }
+  const metrics::CalibrationBins& calibration() const { return calibration_; }
+  // log p of each target, in order of arrival (likelihood, gold probes).
+  const std::vector<double>& log_p_targets() const { return log_p_targets_; }
+  // Edit distance and target length of each sample (generation).
+  const std::vector<double>& edit_distances() const { return edit_distances_; }
+  const std::vector<double>& target_lengths() const { return target_lengths_; }
+
+  // An order-independent digest of the accepted samples' keys and evidence.
+  absl::uint128 digest() const { return digest_; }
+
+ private:
+  absl::Status Start(const v1::SampleBatch& batch);
+  bool AcceptKey(uint32_t i, v1::IngestResponse* response);
+  void Refuse(uint32_t i, std::string field, std::string message, v1::IngestResponse* response);
+  void ScoreChoiceSample(uint32_t i, const v1::SampleBatch& batch);
+  bool CheckChoiceSample(uint32_t i, v1::IngestResponse* response);
+  bool CheckGenerationSample(uint32_t i, v1::IngestResponse* response);
+  bool CheckLikelihoodSample(uint32_t i, v1::IngestResponse* response);
+  void ScoreGenerationSample(uint32_t i);
+  void ScoreLikelihoodSample(uint32_t i);
+  void MatchColumns(const v1::SampleBatch& batch);
+  void AddReported(const v1::SampleBatch& batch);
+  void AddDigest(uint32_t i);
+
+  const v1::RunTask* about_;
+  std::string filter_;
+  metrics::TextUnit unit_;
+  std::string unit_name_;
+  std::optional<metrics::Evidence> evidence_;
+  uint64_t n_samples_ = 0;
+  uint64_t n_bad_ = 0;
+  uint64_t n_gold_unverified_ = 0;
+  std::vector<ComputedMetric> computed_;
+  std::vector<ReportedMetricColumn> reported_;
+  MarginEvidence margins_;
+  metrics::CalibrationBins calibration_;
+  std::vector<double> log_p_targets_;
+  std::vector<double> edit_distances_;
+  std::vector<double> target_lengths_;
+  absl::flat_hash_set<absl::uint128> keys_;
+  absl::uint128 digest_ = 0;
+
+  // Per batch, reused.
+  BatchView view_;
+  // Values of computed metric c at c * n + i; NaN where not defined.
+  std::vector<double> values_;
+  std::vector<uint8_t> accepted_;
+  std::vector<absl::uint128> sample_keys_;
+  std::string key_buffer_;
+  std::vector<uint32_t> golds_;
+  std::vector<GoldVerdict> verdicts_;
+  // reported_ index of each of the batch's score columns.
+  std::vector<size_t> column_of_;
+  // Score columns that hold the verdicts of acc, acc_norm, acc_bytes and
+  // acc_mutual_info; -1 where the harness did not report them.
+  int verdict_columns_[4] = {-1, -1, -1, -1};
+  metrics::GenerationScorer generation_;
+};
+
+}  // namespace mirage::server
+
+#endif  // MIRAGE_SERVER_ENGINE_TASK_SCORER_H_
