@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "server/embedded.h"
-#include "server/engine/test_batches.h"
+#include "tests/support/sample_batches.h"
 
 namespace mirage::client {
 namespace {
@@ -23,15 +23,15 @@ class FakeReader final : public integrations::RunReader {
     run_.set_model("m");
     run_.set_harness("fake");
     run_.set_path("here");
-    *run_.add_tasks() = server::Task("t", "multiple_choice", {{"acc", 1}}, 0);
+    *run_.add_tasks() = test_support::Task("t", "multiple_choice", {{"acc", 1}}, 0);
     run_.mutable_tasks(0)->clear_n_samples_effective();
   }
 
   // `bad` samples have a positive log-likelihood.
   void AddBatch(int first, int n, bool bad) {
-    v1::SampleBatch batch = server::EmptyBatch("t");
+    v1::SampleBatch batch = test_support::EmptyBatch("t");
     for (int i = first; i < first + n; ++i) {
-      server::AddChoices(&batch, std::to_string(i), {bad ? 0.5 : -1, -3}, 0, 1);
+      test_support::AddChoices(&batch, std::to_string(i), {bad ? 0.5 : -1, -3}, 0, 1);
     }
     batches_.push_back(std::move(batch));
   }

@@ -14,7 +14,7 @@
 #include "client/commands/attach.h"
 #include "client/exit_code.h"
 #include "server/embedded.h"
-#include "server/version.h"
+#include "version/version.h"
 
 namespace {
 

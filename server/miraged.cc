@@ -10,7 +10,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "server/server.h"
-#include "server/version.h"
+#include "version/version.h"
 
 namespace {
 

@@ -12,10 +12,12 @@
 #include "mirage/v1/metric.grpc.pb.h"
 #include "mirage/v1/run.grpc.pb.h"
 #include "server/embedded.h"
-#include "server/engine/test_batches.h"
+#include "tests/support/sample_batches.h"
 
 namespace mirage::server {
 namespace {
+
+using namespace test_support;  // NOLINT: batches are this test's vocabulary
 
 using ::testing::HasSubstr;
 

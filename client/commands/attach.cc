@@ -19,7 +19,7 @@
 #include "client/render/terminal_text.h"
 #include "integrations/lm_eval/discover.h"
 #include "nlohmann/json.hpp"
-#include "server/version.h"
+#include "version/version.h"
 
 namespace mirage::client {
 namespace {

@@ -6,10 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "server/engine/test_batches.h"
+#include "tests/support/sample_batches.h"
 
 namespace mirage::server {
 namespace {
+
+using namespace test_support;  // NOLINT: batches are this test's vocabulary
 
 using ::testing::HasSubstr;
 using ::testing::SizeIs;

@@ -152,9 +152,8 @@ v1::TaskSummary SummarizeGroup(const v1::RunTask& about, const std::string& filt
           out.add_warnings(fmt::format("{}: {} of {} members have it with samples", stated.metric(),
                                        pooled->parts.size(), members.size()));
         } else if (differs(pooled)) {
-          out.add_warnings(
-              fmt::format("{}: the members' rows give {}, the harness reported {}",
-                          stated.metric(), pooled->summary.value(), stated.value()));
+          out.add_warnings(fmt::format("{}: the members' rows give {}, the harness reported {}",
+                                       stated.metric(), pooled->summary.value(), stated.value()));
         }
       }
     }

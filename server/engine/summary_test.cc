@@ -6,10 +6,12 @@
 #include <cmath>
 #include <string>
 
-#include "server/engine/test_batches.h"
+#include "tests/support/sample_batches.h"
 
 namespace mirage::server {
 namespace {
+
+using namespace test_support;  // NOLINT: batches are this test's vocabulary
 
 using ::testing::Contains;
 using ::testing::ElementsAre;

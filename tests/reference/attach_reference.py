@@ -35,7 +35,7 @@ log-likelihood of choice k, q = softmax(ll), G the accepted choices, g the likel
     (both undefined for an empty target). Several targets: the best one, for each metric;
     several outputs of a document: their mean.
   likelihood   log_p_target, p_target, nll_per_char, nll_per_byte, bits_per_byte (of the scored
-    text as it stands), perplexity = exp(-mean log p), greedy_match, expected_accuracy =
+    text as it stands), perplexity = exp(-mean log p), expected_accuracy =
     mean exp(log p), expected_edit_distance = mean L (1 - exp(log p / L)), L code points.
   rolling   word_perplexity, byte_perplexity, bits_per_byte as ratios of sums.
 
@@ -721,7 +721,6 @@ class LikelihoodScorer(Scorer):
                 "nll_per_char": np.where(chars > 0, -ll / chars, NAN),
                 "nll_per_byte": nll_byte,
                 "bits_per_byte": nll_byte / LN2,
-                "greedy_match": greedy,
                 "expected_accuracy": p,
                 "expected_edit_distance": np.where(chars > 0, -chars * np.expm1(ll / chars), NAN),
             }

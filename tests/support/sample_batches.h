@@ -1,6 +1,6 @@
-// Small sample batches for the engine's tests.
-#ifndef MIRAGE_SERVER_ENGINE_TEST_BATCHES_H_
-#define MIRAGE_SERVER_ENGINE_TEST_BATCHES_H_
+// Small sample batches for tests.
+#ifndef MIRAGE_TESTS_SUPPORT_SAMPLE_BATCHES_H_
+#define MIRAGE_TESTS_SUPPORT_SAMPLE_BATCHES_H_
 
 #include <cstdint>
 #include <string>
@@ -11,7 +11,8 @@
 #include "mirage/v1/run.pb.h"
 #include "mirage/v1/sample.pb.h"
 
-namespace mirage::server {
+// Not named "testing": that is GoogleTest's.
+namespace mirage::test_support {
 
 inline void AddText(v1::TextColumn* column, std::string_view text) {
   column->mutable_data()->append(text);
@@ -99,6 +100,6 @@ inline void AddLikelihood(v1::SampleBatch* batch, const std::string& doc_id, dou
   batch->mutable_scores(1)->add_values(ll);
 }
 
-}  // namespace mirage::server
+}  // namespace mirage::test_support
 
-#endif  // MIRAGE_SERVER_ENGINE_TEST_BATCHES_H_
+#endif  // MIRAGE_TESTS_SUPPORT_SAMPLE_BATCHES_H_
