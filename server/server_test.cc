@@ -122,6 +122,7 @@ TEST_F(ServerTest, AbandonedStreamsCostNothing) {
 
 TEST_F(ServerTest, ManyStreamsAtOnce) {
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int t = 0; t < 8; ++t) {
     threads.emplace_back([this, t] {
       std::vector<v1::IngestRequest> requests = {Header("m" + std::to_string(t))};

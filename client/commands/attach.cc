@@ -46,7 +46,7 @@ class SampleFiles {
     for (int i = 0; i < static_cast<int>(batch.n_samples()); ++i) {
       const auto cell = [&](const v1::TextColumn& column, size_t& at) {
         if (i >= column.lengths_size()) return std::string();
-        const std::string text = column.data().substr(at, column.lengths(i));
+        std::string text = column.data().substr(at, column.lengths(i));
         at += column.lengths(i);
         return text;
       };

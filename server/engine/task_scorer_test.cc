@@ -175,7 +175,7 @@ TEST(TaskScorerTest, EvidenceMayNotChange) {
 
 TEST(TaskScorerTest, DigestDoesNotDependOnTheOrder) {
   const v1::RunTask task = Task("t", "multiple_choice", {}, 3);
-  const auto digest = [&](std::vector<int> order) {
+  const auto digest = [&](const std::vector<int>& order) {
     TaskScorer scorer(task, "none", metrics::TextUnit::kCodepoints);
     for (const int i : order) {
       v1::SampleBatch batch = EmptyBatch("t");
