@@ -159,19 +159,39 @@ std::string TaskName(const v1::TaskSummary& task) {
   return name;
 }
 
-// Metrics that are unavailable for one reason, told together.
-std::vector<std::pair<std::string, std::string>> UnavailableByReason(const v1::TaskSummary& task) {
-  std::vector<std::pair<std::string, std::string>> grouped;
-  for (const v1::Unavailable& missing : task.unavailable()) {
-    auto found = std::find_if(grouped.begin(), grouped.end(),
-                              [&](const auto& g) { return g.first == missing.reason(); });
-    if (found == grouped.end()) {
-      grouped.emplace_back(missing.reason(), SafeText(missing.metric()));
-    } else {
-      found->second += ", " + SafeText(missing.metric());
+// What a run lacks: the tasks that lack the same metrics for the same reason are told
+// together.
+struct Missing {
+  std::string tasks;
+  std::string metrics;
+  std::string reason;
+};
+
+std::vector<Missing> MissingOf(const v1::RunSummary& run) {
+  std::vector<Missing> all;
+  for (const v1::TaskSummary& task : run.tasks()) {
+    std::vector<Missing> of_task;
+    for (const v1::Unavailable& missing : task.unavailable()) {
+      auto found = std::find_if(of_task.begin(), of_task.end(),
+                                [&](const Missing& m) { return m.reason == missing.reason(); });
+      if (found == of_task.end()) {
+        of_task.push_back({TaskName(task), SafeText(missing.metric()), missing.reason()});
+      } else {
+        found->metrics += ", " + SafeText(missing.metric());
+      }
+    }
+    for (Missing& missing : of_task) {
+      auto found = std::find_if(all.begin(), all.end(), [&](const Missing& m) {
+        return m.reason == missing.reason && m.metrics == missing.metrics;
+      });
+      if (found == all.end()) {
+        all.push_back(std::move(missing));
+      } else {
+        found->tasks += "; " + missing.tasks;
+      }
     }
   }
-  return grouped;
+  return all;
 }
 
 std::string RunTitle(const v1::RunSummary& run) {
@@ -288,12 +308,11 @@ std::string AttachTable(const v1::AttachReport& report, const TableOptions& opti
     });
 
     any = false;
-    for (const v1::TaskSummary& task : run.tasks()) {
-      for (const auto& [reason, metrics] : UnavailableByReason(task)) {
-        if (!any) out += "\nNot available\n";
-        any = true;
-        out += fmt::format("  {}: {}\n    {}\n", TaskName(task), metrics, SafeText(reason));
-      }
+    for (const Missing& missing : MissingOf(run)) {
+      if (!any) out += "\nNot available\n";
+      any = true;
+      out += fmt::format("  {}: {}\n    {}\n", missing.tasks, missing.metrics,
+                         SafeText(missing.reason));
     }
 
     any = false;
@@ -349,11 +368,9 @@ std::string AttachMarkdown(const v1::AttachReport& report, const TableOptions& o
       any = true;
       out += fmt::format("- {}\n", text);
     };
-    for (const v1::TaskSummary& task : run.tasks()) {
-      for (const auto& [reason, metrics] : UnavailableByReason(task)) {
-        item("Not available",
-             MarkdownCell(fmt::format("{}: {} ({})", TaskName(task), metrics, reason)));
-      }
+    for (const Missing& missing : MissingOf(run)) {
+      item("Not available", MarkdownCell(fmt::format("{}: {} ({})", missing.tasks, missing.metrics,
+                                                     missing.reason)));
     }
     any = false;
     for (const std::string& warning : run.warnings()) item("Warnings", MarkdownCell(warning));

@@ -198,7 +198,12 @@ void ReadConfig(const JsonValue& json, bool chat, std::string_view version, v1::
   const JsonValue& target = json["doc_to_target"];
   config->target_is_template =
       target.is_string() && !IsCode(target.text) && target.text.find("{{") != std::string::npos;
+  const auto names_field = [](const JsonValue& value) {
+    return value.is_string() && !IsCode(value.text) && value.text.find("{{") == std::string::npos;
+  };
+  if (names_field(target)) config->target_field = target.text;
   const JsonValue& choices = json["doc_to_choice"];
+  if (names_field(choices)) config->choices_field = choices.text;
   for (const JsonValue& choice : choices.items) config->choices.push_back(PlainText(choice));
   for (const auto& member : choices.members) config->choices.push_back(PlainText(member.second));
   for (const JsonValue& filter : json["filter_list"].items) {
@@ -209,12 +214,17 @@ void ReadConfig(const JsonValue& json, bool chat, std::string_view version, v1::
   config->custom_scores = !json["process_results"].is_null();
   if (config->custom_scores) task->mutable_normalization()->set_custom(true);
   if (config->output_type == "generate_until" && !choices.is_null()) {
-    // The harness compares with choices[target]; the rows hold the index.
-    if (config->choices.empty()) {
+    // The harness compares with choices[target]; the rows hold the index, and what it
+    // stands for is only known for a fixed list or a field of the document.
+    if (config->choices.empty() && config->choices_field.empty()) {
       task->mutable_normalization()->set_custom(true);
-      task->add_warnings(
-          "the task scores against doc_to_choice[target], and its rows hold only the index: scores "
-          "that compare texts see the index");
+      for (const char* metric :
+           {"token_edit_distance", "edit_similarity", "position_accuracy", "prefix_match"}) {
+        v1::Unavailable* missing = task->add_unavailable();
+        missing->set_metric(metric);
+        missing->set_reason(
+            "the task scores against doc_to_choice[target], and its rows hold only the index");
+      }
     }
   }
 }

@@ -37,8 +37,13 @@ struct TaskConfig {
   std::string choice_delimiter = " ";
   // `doc_to_target` is a template: a target that reads as a list is one.
   bool target_is_template = false;
+  // `doc_to_target` where it may name a field of the document. The field's type then
+  // says whether an all-digit target is an index (number) or a text (string).
+  std::string target_field;
   // `doc_to_choice` where it is a fixed list.
   std::vector<std::string> choices;
+  // `doc_to_choice` where it may name a field of the document.
+  std::string choices_field;
   // The task scores its rows with code of its own (`process_results`).
   bool custom_scores = false;
   // Filter names in the order in which the harness writes their rows; empty

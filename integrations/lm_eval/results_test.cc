@@ -171,10 +171,12 @@ TEST(ParseResultsTest, ReadsHowExactMatchCompares) {
   EXPECT_FALSE(task(R"("metric_list": [{"metric": "acc"}])").has_normalization());
   const v1::RunTask indexed = task(R"("output_type": "generate_until", "doc_to_choice": "{{c}}")");
   EXPECT_TRUE(indexed.normalization().custom());
-  EXPECT_THAT(
-      indexed.warnings(),
-      ElementsAre("the task scores against doc_to_choice[target], and its rows hold only the "
-                  "index: scores that compare texts see the index"));
+  ASSERT_EQ(indexed.unavailable_size(), 4);
+  EXPECT_EQ(indexed.unavailable(0).metric(), "token_edit_distance");
+  EXPECT_EQ(indexed.unavailable(0).reason(),
+            "the task scores against doc_to_choice[target], and its rows hold only the index");
+  const v1::RunTask by_field = task(R"("output_type": "generate_until", "doc_to_choice": "c")");
+  EXPECT_FALSE(by_field.has_normalization()) << "the document has the texts";
   EXPECT_FALSE(
       task(R"("output_type": "generate_until", "doc_to_choice": ["a", "b"])").has_normalization());
 }

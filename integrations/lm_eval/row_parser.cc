@@ -380,6 +380,8 @@ class RowParser::Impl {
   bool GoldFromTarget();
   bool AddGold(int64_t index);
   int FindChoice(std::string_view text) const;
+  Raw DocField(const std::string& field);
+  bool DocListItem(const std::string& field, int64_t index, std::string* text);
   int FindInDoc(std::string_view text);
   void DecideTargets();
   bool IsListInDoc(const std::vector<std::string>& items);
@@ -898,7 +900,13 @@ bool RowParser::Impl::GoldFromTarget() {
           "model chose; skipped: check the task's doc_to_target",
           Excerpt(text), n_choices_));
     }
-    if (by_text >= 0 && by_text != index) alternative_gold_ = by_text;
+    if (by_text >= 0 && by_text != index) {
+      // The harness looks a text up and takes a number as an index; the row shows
+      // both as text, the document does not.
+      const Raw field = DocField(config_.target_field);
+      if (IsString(field)) return AddGold(by_text);
+      if (field.empty()) alternative_gold_ = by_text;
+    }
     return AddGold(index);
   }
   if (by_text >= 0) return AddGold(by_text);
@@ -927,6 +935,40 @@ bool RowParser::Impl::GoldFromTarget() {
   const int in_doc = FindInDoc(text);
   if (in_doc >= 0) return AddGold(in_doc);
   return true;
+}
+
+// The raw value of a field of the document; empty when there is none.
+Raw RowParser::Impl::DocField(const std::string& field) {
+  if (field.empty() || doc_.empty() || doc_.front() != '{') return {};
+  ondemand::document document;
+  ondemand::value value;
+  if (inner_parser_.iterate(doc_.data(), doc_.size(), doc_.size() + kRowPadding).get(document) ||
+      document.find_field_unordered(field).get(value)) {
+    return {};
+  }
+  return Token(value, end_);
+}
+
+// The text at `index` in a list of the document; false when there is none.
+bool RowParser::Impl::DocListItem(const std::string& field, int64_t index, std::string* text) {
+  if (doc_.empty() || doc_.front() != '{' || index < 0) return false;
+  ondemand::document document;
+  ondemand::array array;
+  if (inner_parser_.iterate(doc_.data(), doc_.size(), doc_.size() + kRowPadding).get(document) ||
+      document.find_field_unordered(field).get_array().get(array)) {
+    return false;
+  }
+  std::string scratch;
+  for (auto element : array) {
+    ondemand::value value;
+    if (element.get(value)) return false;
+    if (index-- > 0) continue;
+    const Raw token = Token(value, end_);
+    if (!IsString(token)) return false;
+    *text = std::string(Decode(token, &scratch));
+    return true;
+  }
+  return false;
 }
 
 // The place of `text` in doc.choices, a list of texts or {"text": […], "label":
@@ -1051,6 +1093,16 @@ void RowParser::Impl::DecideTargets() {
     if (ParseInteger(text, &index) && index >= 0 &&
         index < static_cast<int64_t>(config_.choices.size())) {
       target_list_.push_back(config_.choices[static_cast<size_t>(index)]);
+      targets_are_list_ = true;
+      return;
+    }
+  }
+  if (!config_.choices_field.empty()) {
+    int64_t index = 0;
+    std::string choice;
+    if (ParseInteger(Decode(target_, &scratch_), &index) &&
+        DocListItem(config_.choices_field, index, &choice)) {
+      target_list_.push_back(std::move(choice));
       targets_are_list_ = true;
       return;
     }

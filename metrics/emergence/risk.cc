@@ -165,7 +165,7 @@ class Assessor {
                                       : "halving of the error";
     const std::string ends = fmt::format("(90 % interval {:.3g} to {:.3g})", d.r_lower, d.r_upper);
     if (proportionate) {
-      Add(kReasonProportionate,
+      Add(kReasonDistorts,
           fmt::format("The next {} shows about as much as the last: {:.3g} times {}.", step, d.r,
                       ends),
           std::move(values));

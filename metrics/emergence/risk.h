@@ -97,11 +97,9 @@ struct RiskReason {
   std::vector<std::pair<std::string, double>> values;
 };
 
-// R's interval is not within [1/2, 2]. Values: r, r_lower, r_upper, u (exact match), m_one, n,
-// observed (if known).
+// R and its interval, whatever they are: the text says whether that is proportionate. Values: r,
+// r_lower, r_upper, u (exact match), m_one, n, observed (if known).
 inline constexpr std::string_view kReasonDistorts = "DISTORTS";
-// R's interval is within [1/2, 2]. Same values.
-inline constexpr std::string_view kReasonProportionate = "PROPORTIONATE";
 // What n items can resolve. Values: n; minimum_detectable_change; zero_of_n_upper_bound;
 // n_to_resolve (= 3/m(1) at the floor, 3/(1 - m(1)) at the ceiling).
 inline constexpr std::string_view kReasonResolution = "RESOLUTION";

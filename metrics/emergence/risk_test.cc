@@ -125,12 +125,11 @@ TEST(RiskTest, LowJustBelow) {
 
 TEST(RiskTest, NoneWithinAFactorOfTwo) {
   EXPECT_EQ(Assess(ExactMatch(1000, 0.3, 1, 0.5, 2)).level, RiskLevel::kNone);
-  EXPECT_NE(Find(Assess(ExactMatch(1000, 0.3, 1, 0.5, 2)), kReasonProportionate), nullptr);
+  EXPECT_NE(Find(Assess(ExactMatch(1000, 0.3, 1, 0.5, 2)), kReasonDistorts), nullptr);
   EXPECT_EQ(Assess(ExactMatch(1000, 0.3, 1, 0.49, 2)).level, RiskLevel::kLow);
   const Risk wide = Assess(ExactMatch(1000, 0.3, 1, 0.5, 2.01));
   EXPECT_EQ(wide.level, RiskLevel::kLow);
   EXPECT_NE(Find(wide, kReasonDistorts)->text.find("may"), std::string::npos);
-  EXPECT_EQ(Find(wide, kReasonProportionate), nullptr);
 }
 
 TEST(RiskTest, BlindFloorIsHigh) {
@@ -160,8 +159,8 @@ TEST(RiskTest, AFloorThatTheScoreContradictsIsNotCalled) {
   const Risk risk = Assess(input);
   EXPECT_EQ(risk.level, RiskLevel::kNone);
   EXPECT_EQ(Find(risk, kReasonAtFloor), nullptr);
-  EXPECT_EQ(*Value(risk, kReasonProportionate, "observed"), 0.5);
-  EXPECT_EQ(*Value(risk, kReasonProportionate, "m_one"), 1e-9);
+  EXPECT_EQ(*Value(risk, kReasonDistorts, "observed"), 0.5);
+  EXPECT_EQ(*Value(risk, kReasonDistorts, "m_one"), 1e-9);
 }
 
 TEST(RiskTest, CeilingIsNeverNone) {
@@ -258,7 +257,7 @@ TEST(RiskTest, NanIsAbsent) {
   input.observed_standard_error = kNan;
   const Risk risk = Assess(input);
   EXPECT_EQ(risk.level, RiskLevel::kNone);
-  EXPECT_FALSE(Value(risk, kReasonProportionate, "observed").has_value());
+  EXPECT_FALSE(Value(risk, kReasonDistorts, "observed").has_value());
 }
 
 // A share of one half in n: the textbook n for two runs that differ by the change found.

@@ -89,7 +89,7 @@ TEST(BootstrapTest, RatioOfColumns) {
   }
   const double r = x_sum / w_sum;
   double squares = 0;
-  for (int i = 0; i < kRows; ++i) squares += std::pow(rows[2 * i] - r * rows[2 * i + 1], 2);
+  for (size_t i = 0; i < kRows; ++i) squares += std::pow(rows[2 * i] - r * rows[2 * i + 1], 2);
   const auto result =
       BootstrapOfMeans(rows, 2, [](std::span<const double> means) { return means[0] / means[1]; },
                        {.seed = 5, .replicates = 5000});
@@ -134,7 +134,7 @@ TEST(BootstrapTest, SameSeedSameBits) {
 }
 
 TEST(BootstrapTest, GroupedRowsGiveTheSameBits) {
-  const std::vector<double> rows = Exponentials(2 * 11'111, 5);
+  const std::vector<double> rows = Exponentials(22'222, 5);
   GroupedRows grouped(2);
   for (size_t at = 0; at < rows.size(); at += 2) {
     grouped.Add(std::span<const double>(rows).subspan(at, 2));

@@ -71,9 +71,11 @@ void ExactSum::AddScaled(const ExactSum& other, double factor) {
   }
   // Peels off doubles from the top: at most 2098 / 53 of them before nothing above 2^-1074 is left.
   ExactSum rest = other;
-  for (double part = whole; part != 0; part = rest.Round()) {
+  double part = whole;
+  while (part != 0) {
     AddProduct(factor, part);
     rest.Add(-part);
+    part = rest.Round();
   }
 }
 

@@ -120,6 +120,7 @@ TEST(MomentsTest, NansShow) {
 TEST(MomentsTest, EveryOrderAndShardingGivesTheSameBits) {
   CounterRng rng(11, 0);
   std::vector<double> values;
+  values.reserve(200);
   for (int i = 0; i < 200; ++i)
     values.push_back((rng.Uniform() - 0.5) * std::exp(40 * rng.Uniform()));
   values[0] = 0.0;

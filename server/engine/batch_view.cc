@@ -126,6 +126,10 @@ absl::Status Assign(const v1::MultipleChoiceColumns& columns, uint32_t n, Choice
     return s;
   }
   const size_t total = view.choices.back();
+  if (!columns.chosen().empty() || !columns.chosen_log_probs().empty()) {
+    return absl::UnimplementedError(
+        "multiple_choice.chosen: this server needs a log-likelihood for every choice");
+  }
   const auto path = [&](std::string_view field) { return fmt::format("{}.{}", at, field); };
   if (auto s = CheckRequired(columns.log_likelihoods(), path("log_likelihoods"), total); !s.ok()) {
     return s;

@@ -18,18 +18,16 @@ bool SettleGold(uint32_t n_choices, std::span<const uint32_t> golds, int32_t alt
                 std::span<const GoldVerdict> verdicts, std::vector<uint32_t>& settled) {
   settled.clear();
   if (!golds.empty()) {
-    if (Consistent(golds, verdicts)) {
+    const auto second = static_cast<uint32_t>(alternative);
+    const bool first_fits = Consistent(golds, verdicts);
+    const bool second_fits = alternative >= 0 && Consistent({&second, 1}, verdicts);
+    if (first_fits && second_fits) return false;  // a wrong answer fits both readings
+    if (first_fits) {
       settled.assign(golds.begin(), golds.end());
-      return true;
+    } else if (second_fits) {
+      settled.push_back(second);
     }
-    if (alternative >= 0) {
-      const auto second = static_cast<uint32_t>(alternative);
-      if (Consistent({&second, 1}, verdicts)) {
-        settled.push_back(second);
-        return true;
-      }
-    }
-    return false;
+    return !settled.empty();
   }
   if (verdicts.empty()) return false;
   for (uint32_t k = 0; k < n_choices; ++k) {

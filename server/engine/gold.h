@@ -29,7 +29,8 @@ struct GoldVerdict {
 // `golds` is the log's first reading (a set; empty when the log leaves it open),
 // `alternative` a second one (-1 for none), `verdicts` what the harness said,
 // maybe nothing. Returns the settled set in `settled` and true, or false when the
-// gold cannot be verified. Without verdicts the first reading stands as it is.
+// gold cannot be verified: no reading fits, or two do. Without verdicts an only
+// reading stands as it is.
 // O(K) time.
 bool SettleGold(uint32_t n_choices, std::span<const uint32_t> golds, int32_t alternative,
                 std::span<const GoldVerdict> verdicts, std::vector<uint32_t>& settled);

@@ -41,6 +41,14 @@ TEST(GoldTest, AlternativeReadingIsTakenWhenItAloneFits) {
   EXPECT_THAT(settled, ElementsAre(2));
 }
 
+TEST(GoldTest, TwoReadingsThatFitAreUnverified) {
+  std::vector<uint32_t> settled;
+  // The model took choice 0 and was wrong: the gold may be 1 or 2.
+  EXPECT_FALSE(Settle(3, {.golds = {1}, .alternative = 2, .verdicts = {{0, false}}}, settled));
+  EXPECT_THAT(settled, IsEmpty());
+  EXPECT_FALSE(Settle(3, {.golds = {1}, .alternative = 2}, settled));
+}
+
 TEST(GoldTest, ContradictionIsUnverified) {
   std::vector<uint32_t> settled;
   EXPECT_FALSE(Settle(4, {.golds = {2}, .verdicts = {{1, true}}}, settled));

@@ -226,6 +226,12 @@ class TaskSummarizer {
     CheckRows();
     CollectReported();
     AddMetrics();
+    // What the reader found missing comes first.
+    *out_.mutable_unavailable() = [&] {
+      auto all = about_.unavailable();
+      all.MergeFrom(out_.unavailable());
+      return all;
+    }();
     AddUnavailable();
     SetHighestRisk();
     return std::move(out_);
@@ -427,7 +433,7 @@ class TaskSummarizer {
                     m.metric(), m.value(), m.reported_value()));
   }
 
-  // The sharp reported metric that a counterpart stands under.
+  // The reported metric that a counterpart stands under: a sharp one if there is any.
   size_t Parent(const MetricInfo& counterpart) const {
     std::optional<size_t> first, plain;
     for (size_t i = 0; i < reported_.size(); ++i) {
@@ -438,7 +444,7 @@ class TaskSummarizer {
       if (metrics::SharesNormalization(*sharp, counterpart)) return i;
       if (!plain.has_value() && sharp->normalization == metrics::Normalization::kNone) plain = i;
     }
-    return plain.value_or(first.value_or(reported_.size()));
+    return plain.value_or(first.value_or(0));
   }
 
   bool IsReported(std::string_view metric) const {
@@ -446,13 +452,19 @@ class TaskSummarizer {
                        [&](const Reported& r) { return r.summary.metric() == metric; });
   }
 
+  // Whether the reader forbids to make a number of it.
+  bool IsUnavailable(std::string_view metric) const {
+    return std::any_of(about_.unavailable().begin(), about_.unavailable().end(),
+                       [&](const v1::Unavailable& u) { return u.metric() == metric; });
+  }
+
   void AddMetrics() {
     std::vector<std::vector<v1::MetricSummary>> under(reported_.size());
     if (scorer_ != nullptr && scorer_->evidence().has_value()) {
       for (const MetricInfo* info : metrics::Counterparts(*scorer_->evidence())) {
         if (IsReported(info->name)) continue;
+        if (reported_.empty() || IsUnavailable(info->name)) continue;
         const size_t parent = Parent(*info);
-        if (parent == reported_.size()) continue;
         AddCounterpart(*info, parent, under[parent]);
       }
     }
@@ -475,6 +487,8 @@ class TaskSummarizer {
       estimate = FromComputed(*computed, options_.level);
     }
     if (estimate.n == 0 || !estimate.value.has_value() || std::isnan(*estimate.value)) {
+      // Ratios of sums over documents are the harness's to report.
+      if (info.evidence == Evidence::kDocument) return;
       v1::Unavailable* missing = out_.add_unavailable();
       missing->set_metric(std::string(info.name));
       missing->set_reason(MissingReason(info));
@@ -582,6 +596,7 @@ class TaskSummarizer {
         break;
       case Evidence::kGeneration:
         input.kind = metrics::RiskMetricKind::kEditDistanceOnly;
+        if (IsUnavailable("token_edit_distance")) break;
         set(metrics::EditDistanceDistortion(scorer_->edit_distances(), scorer_->target_lengths(),
                                             seed));
         break;

@@ -28,8 +28,9 @@ Needs::Value NeedsOf(Evidence evidence) {
     case Evidence::kGeneration:
       return Needs::GENERATION;
     case Evidence::kLikelihood:
-    case Evidence::kDocument:
       return Needs::TARGET_LOG_LIKELIHOOD;
+    case Evidence::kDocument:
+      return Needs::DOCUMENT_LOG_LIKELIHOOD;
   }
   return Needs::NEEDS_UNSPECIFIED;
 }
@@ -48,6 +49,7 @@ void Describe(const MetricInfo& info, v1::MetricDescription* out) {
   out->set_signature(metrics::Signature(info, "codepoints"));
   out->set_source(std::string(info.source));
   out->set_unit(std::string(info.unit));
+  out->set_sharp(info.sharp);
 }
 
 absl::Status Unknown(const std::string& metric) {

@@ -16,7 +16,9 @@ sys.path[:0] = [str(HERE.parent / name) for name in ("lm_eval", "reference", "be
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "lm_eval: needs the installed lm_eval (requirements.txt)")
+    config.addinivalue_line(
+        "markers", "lm_eval: needs the installed lm_eval (tools/requirements-lm-eval.txt)"
+    )
     config.addinivalue_line("markers", "mirage: needs the mirage binary (MIRAGE_BIN)")
     config.addinivalue_line("markers", "external: needs the data folder (MIRAGE_DATA)")
 

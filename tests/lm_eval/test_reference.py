@@ -209,7 +209,6 @@ def test_likelihood(tmp_path: Path) -> None:
         "expected_edit_distance": math.fsum(
             len(t) * (1 - math.exp(x / len(t))) for t, x in pairs
         ) / n,
-        "greedy_match": 1.0,
     }  # fmt: skip
     for name, value in expected.items():
         assert found[name]["value"] == pytest.approx(value, rel=1e-12), name

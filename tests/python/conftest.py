@@ -1,0 +1,63 @@
+"""What the end-to-end tests share: the `mirage` command and copies of runs to work on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+Attach = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "external: needs the data folder (MIRAGE_DATA)")
+
+
+@pytest.fixture(scope="session")
+def binary() -> Path:
+    """The built `mirage`: one call of the launcher builds it, the tests then run it directly."""
+    launcher = Path(os.environ.get("MIRAGE", REPOSITORY / "mirage"))
+    done = subprocess.run([launcher, "--version"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    built = REPOSITORY / ".mirage/bin/mirage"
+    return built if built.exists() else launcher
+
+
+@pytest.fixture
+def attach(binary: Path) -> Attach:
+    """Runs `mirage attach` with the given arguments."""
+
+    def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(binary), "attach", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            **options,
+        )
+
+    return run
+
+
+@pytest.fixture
+def facts(tmp_path: Path) -> Path:
+    """A copy of a small complete run: multiple choice, generation with two filters, likelihood."""
+    folder = tmp_path / "facts"
+    shutil.copytree(REPOSITORY / "examples/facts", folder)
+    for derived in folder.rglob("mirage_*"):
+        derived.unlink()
+    return folder
+
+
+def report(done: subprocess.CompletedProcess[str]) -> Any:
+    """The JSON answer of a run that went well."""
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

@@ -1,0 +1,367 @@
+"""`mirage attach` as a user meets it: answers, files, exit codes, bad input."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import REPOSITORY, Attach, report
+
+MC = "samples_demo_mc_2026-11-23T00-14-31.362882.jsonl"
+RESULTS = "results_2026-11-23T00-14-31.362882.json"
+DERIVED = "mirage_2026-11-23T00-14-31.362882.json"
+
+
+def tasks(answer: Any) -> dict[tuple[str, str], Any]:
+    return {(t["task"], t["filter"]): t for r in answer["runs"] for t in r["tasks"]}
+
+
+def metric(task: Any, name: str) -> Any:
+    return next(m for m in task["metrics"] if m["metric"] == name)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in folder.rglob("*")
+        if p.is_file()
+    }
+
+
+def edit_rows(path: Path, edit: Any) -> None:
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in edit(rows)))
+
+
+def test_the_published_numbers(attach: Attach, facts: Path) -> None:
+    """The same facts through three harnesses gave these digits; ours must agree."""
+    found = tasks(report(attach(facts, "--output-format", "json", "--no-write")))
+    mc = found["demo_mc", "none"]
+    assert metric(mc, "acc")["value"] == 0.775
+    assert abs(metric(mc, "brier_score")["value"] - 0.37741850753620404) < 1e-15
+    assert abs(metric(mc, "log_p_gold")["value"] - -1.3658687732809884) < 1e-15
+    assert abs(metric(mc, "log_p_gold_choices")["value"] - -0.5952890001289348) < 1e-15
+    ll = found["demo_ll", "none"]
+    assert abs(metric(ll, "perplexity")["value"] - 3.9191264057133712) < 1e-14
+
+
+def test_contract_fields(attach: Attach, facts: Path) -> None:
+    answer = report(attach(facts, "--output-format", "json", "--no-write"))
+    run = answer["runs"][0]
+    assert {"model", "harness", "harness_version", "path", "tasks"} <= run.keys()
+    for task in run["tasks"]:
+        assert {
+            "task", "filter", "n_samples", "members", "metrics", "mirage_risk", "unavailable",
+            "warnings", "n_gold_unverified",
+        } <= task.keys()  # fmt: skip
+        for m in task["metrics"]:
+            assert {
+                "metric", "role", "counterpart_of", "value", "n", "n_bad", "higher_is_better",
+                "signature",
+            } <= m.keys()  # fmt: skip
+            if m["role"] == "REPORTED":
+                assert abs(m["value"] - m["reported_value"]) <= 1e-12
+                assert m["mirage_risk"]["level"] in {"NONE", "LOW", "HIGH", "UNKNOWN"}
+                assert all(
+                    {"code", "text", "values"} <= r.keys() for r in m["mirage_risk"]["reasons"]
+                )
+                assert m["mirage_risk"]["reasons"]
+                assert m.get("rederived", 1) == 1
+            else:
+                assert m["counterpart_of"]
+            if "interval" in m:
+                assert {"lower", "upper", "level", "method"} == m["interval"].keys()
+                assert m["interval"]["lower"] <= m["value"] <= m["interval"]["upper"]
+
+
+def test_originals_stay_and_the_derived_file_is_the_answer(attach: Attach, facts: Path) -> None:
+    before = digests(facts)
+    done = attach(facts, "--output-format", "json")
+    answer = report(done)
+    derived = json.loads((facts / "x" / DERIVED).read_text())
+    assert derived["generator"].startswith("mirage ")
+    assert derived["runs"] == answer["runs"]
+    after = digests(facts)
+    assert {k: v for k, v in after.items() if k in before} == before
+    assert set(after) - set(before) == {f"x/{DERIVED}"}
+    # A second time: the derived file is no input, and is replaced.
+    assert report(attach(facts, "--output-format", "json")) == answer
+
+
+def test_a_file_that_is_not_ours_is_left_alone(attach: Attach, facts: Path) -> None:
+    mine = facts / "x" / DERIVED
+    mine.write_text('{"notes": "keep"}')
+    done = attach(facts)
+    assert done.returncode == 0
+    assert "Mirage did not write it" in done.stderr
+    assert mine.read_text() == '{"notes": "keep"}'
+    chosen = attach(facts, "--write-dir", facts / "x")
+    assert chosen.returncode == 4, "an explicit place that cannot be written is an error"
+
+
+def test_write_dir_and_samples(attach: Attach, facts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    assert attach(facts, "--write-dir", out, "--samples").returncode == 0
+    rows = [
+        json.loads(line)
+        for line in (out / MC.replace("samples_", "mirage_samples_")).read_text().splitlines()
+    ]
+    assert rows[0]["generator"].startswith("mirage ")
+    assert len(rows) == 41
+    assert rows[1]["doc_id"] == "0"
+    assert abs(rows[1]["log_p_gold"] - -0.6545208968384573) < 1e-15
+    assert attach(facts, "--write-dir", tmp_path / "none").returncode == 4
+    assert attach(facts, "--write-dir", out, "--no-write").returncode == 2
+
+
+def test_formats_say_the_same(attach: Attach, facts: Path, tmp_path: Path) -> None:
+    answer = report(attach(facts, "--output-format", "json", "--no-write"))
+    rows = list(
+        csv.DictReader(
+            io.StringIO(attach(facts, "--output-format", "csv", "--no-write").stdout, newline="")
+        )
+    )
+    metrics = [m for t in answer["runs"][0]["tasks"] for m in t["metrics"]]
+    assert [r["metric"] for r in rows] == [m["metric"] for m in metrics]
+    assert [float(r["value"]) for r in rows] == [m["value"] for m in metrics]
+    table = attach(facts, "--no-write", "--all-metrics")
+    assert "\x1b" not in table.stdout, "no colour into a pipe"
+    for m in metrics:
+        assert m["metric"] in table.stdout
+    assert attach(facts, "--output-format", "markdown", "--no-write").stdout.startswith("### ")
+    to_file = tmp_path / "table.txt"
+    assert attach(facts, "--no-write", "--all-metrics", "-o", to_file).stdout == ""
+    assert to_file.read_text() == table.stdout
+    assert attach(facts, "--no-write", "-o", tmp_path / "no/such").returncode == 4
+
+
+def test_same_input_same_bytes_and_seed_moves_only_bootstraps(attach: Attach, facts: Path) -> None:
+    arguments = (facts, "--output-format", "json", "--no-write")
+    first = attach(*arguments)
+    assert attach(*arguments).stdout == first.stdout
+    other = report(attach(*arguments, "--seed", "7"))
+    values = [m["value"] for t in tasks(json.loads(first.stdout)).values() for m in t["metrics"]]
+    assert [m["value"] for t in tasks(other).values() for m in t["metrics"]] == values
+
+
+def test_level(attach: Attach, facts: Path) -> None:
+    wide, narrow = (
+        metric(
+            tasks(report(attach(facts, "--output-format", "json", "--no-write", "--level", level)))[
+                "demo_mc", "none"
+            ],
+            "acc",
+        )["interval"]
+        for level in ("0.99", "0.5")
+    )
+    assert wide["lower"] < narrow["lower"] < narrow["upper"] < wide["upper"]
+    assert attach(facts, "--level", "95").returncode == 2
+
+
+def test_tokenizer(attach: Attach, facts: Path) -> None:
+    def distance(unit: str) -> Any:
+        answer = report(attach(facts, "--output-format", "json", "--no-write", "--tokenizer", unit))
+        return metric(tasks(answer)["demo_gen", "strict"], "token_edit_distance")
+
+    assert distance("words")["value"] < distance("codepoints")["value"]
+    assert distance("words")["signature"] == "token_edit_distance|unit=words|v1"
+    assert distance("characters") == distance("codepoints")
+
+
+@pytest.fixture
+def sidecar(binary: Path, tmp_path: Path) -> Iterator[str]:
+    """A miraged on a free port."""
+    built = subprocess.run(
+        ["bazel", "info", "bazel-bin"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    daemon = Path(built) / "server/miraged"
+    process = subprocess.Popen(
+        [str(daemon), "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.fullmatch(r"listening on (127\.0\.0\.1:\d+)\n", line)
+    assert found, line
+    yield found.group(1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 0, "SIGTERM ends it in order"
+
+
+def test_sidecar_gives_the_same_bytes(attach: Attach, facts: Path, sidecar: str) -> None:
+    for arguments in (("--output-format", "json"), (), ("--output-format", "csv")):
+        embedded = attach(facts, "--no-write", *arguments)
+        remote = attach(facts, "--no-write", *arguments, "--sidecar", sidecar)
+        assert remote.returncode == 0, remote.stderr
+        assert remote.stdout == embedded.stdout
+
+
+def test_no_sidecar_there(attach: Attach, facts: Path) -> None:
+    done = attach(facts, "--no-write", "--sidecar", "127.0.0.1:1")
+    assert done.returncode == 4
+    assert "no sidecar answers at 127.0.0.1:1" in done.stderr
+
+
+# Bad input
+
+
+def test_wrong_folder(attach: Attach, tmp_path: Path) -> None:
+    done = attach(tmp_path)
+    assert done.returncode == 4
+    assert str(tmp_path) in done.stderr
+    assert attach(tmp_path / "none").returncode == 4
+
+
+def test_one_bad_run_does_not_cost_the_others(attach: Attach, facts: Path, tmp_path: Path) -> None:
+    done = attach(tmp_path / "none", facts, "--no-write")
+    assert done.returncode == 4
+    assert "demo_mc" in done.stdout
+
+
+def test_usage(attach: Attach, binary: Path, facts: Path) -> None:
+    assert attach().returncode == 2
+    assert attach(facts, "--no-such-flag").returncode == 2
+    assert attach(facts, "--output-format", "xml").returncode == 2
+    shown = subprocess.run([binary, "attach", "--help"], capture_output=True, text=True, check=True)
+    assert "Examples:" in shown.stdout
+
+
+def test_damaged_rows_are_counted_and_the_rest_is_kept(attach: Attach, facts: Path) -> None:
+    path = facts / "x" / MC
+    lines = path.read_text().splitlines()
+    row = json.loads(lines[3])
+    row["filtered_resps"][0][0] = "nan"
+    row["resps"][0][0][0] = "nan"
+    lines[3] = json.dumps(row)
+    row = json.loads(lines[5])
+    row["filtered_resps"][1][0] = "0.2"
+    row["resps"][1][0][0] = "0.2"
+    lines[5] = json.dumps(row)
+    lines[7] = lines[7][: len(lines[7]) // 2]
+    lines[9] = "\x00\x01binary\xff"
+    lines[11] = lines[10]
+    path.write_bytes("\n".join(lines).encode("utf-8", "replace"))
+    done = attach(facts, "--output-format", "json", "--no-write")
+    mc = tasks(report(done))["demo_mc", "none"]
+    assert mc["n_samples"] == 35
+    assert mc["n_bad"] == 5
+    text = "\n".join(mc["warnings"])
+    assert f"{MC}:4:" in text and "NaN" in text
+    assert f"{MC}:6:" in text and "is +0.2: log-probabilities must be <= 0" in text
+    assert f"{MC}:8:" in text
+    assert f"{MC}:10:" in text
+    assert f"{MC}:12:" in text and "repeats an earlier sample" in text
+    assert "35 of 40 rows" in text
+
+
+def test_truncated_last_line(attach: Attach, facts: Path) -> None:
+    path = facts / "x" / MC
+    path.write_bytes(path.read_bytes()[:-400])
+    mc = tasks(report(attach(facts, "--output-format", "json", "--no-write")))["demo_mc", "none"]
+    assert (mc["n_samples"], mc["n_bad"]) == (39, 1)
+    assert any(f"{MC}:40:" in w for w in mc["warnings"])
+
+
+def test_gold_that_contradicts_the_score_is_unverified(attach: Attach, facts: Path) -> None:
+    def flip(rows: list[Any]) -> list[Any]:
+        rows[0]["acc"] = 0.0  # its argmax is the gold
+        return rows
+
+    edit_rows(facts / "x" / MC, flip)
+    mc = tasks(report(attach(facts, "--output-format", "json", "--no-write")))["demo_mc", "none"]
+    assert mc["n_gold_unverified"] == 1
+    assert metric(mc, "log_p_gold")["n"] == 39
+    assert metric(mc, "acc")["n"] == 40
+
+
+def test_results_without_samples(attach: Attach, facts: Path) -> None:
+    for path in (facts / "x").glob("samples_*"):
+        path.unlink()
+    answer = report(attach(facts, "--output-format", "json", "--no-write"))
+    assert "--log_samples" in " ".join(answer["runs"][0]["warnings"])
+    for task in answer["runs"][0]["tasks"]:
+        for m in task["metrics"]:
+            assert m["role"] == "REPORTED"
+            assert "value" not in m
+            assert "reported_value" in m
+
+
+def test_samples_of_another_date(attach: Attach, facts: Path) -> None:
+    run = facts / "x"
+    shutil.move(run / MC, run / MC.replace("00-14-31", "00-14-32"))
+    answer = report(attach(facts, "--output-format", "json", "--no-write"))
+    mc = tasks(answer)["demo_mc", "none"]
+    assert mc["n_samples"] == 0
+    assert "value" not in metric(mc, "acc")
+    assert "00-14-32" in json.dumps(answer["runs"][0]["warnings"])
+
+
+def test_results_that_are_not_json(attach: Attach, facts: Path) -> None:
+    (facts / "x" / RESULTS).write_text('{"results": {"a": ')
+    done = attach(facts, "--no-write")
+    assert done.returncode == 4
+    assert RESULTS in done.stderr
+
+
+def test_wrong_samples_are_noticed(attach: Attach, facts: Path) -> None:
+    def lower(rows: list[Any]) -> list[Any]:
+        for row in rows[:4]:
+            row["exact_match"] = 0.0
+        return rows
+
+    edit_rows(facts / "x" / MC.replace("demo_mc", "demo_gen"), lower)
+    found = tasks(report(attach(facts, "--output-format", "json", "--no-write")))
+    text = " ".join(found["demo_gen", "strict"]["warnings"])
+    assert "the harness reported 0.675" in text
+    assert metric(found["demo_gen", "strict"], "exact_match")["rederived"] < 1
+
+
+def test_oversized_row_is_refused_and_a_flag_raises_the_limit(attach: Attach, facts: Path) -> None:
+    def pad(rows: list[Any]) -> list[Any]:
+        rows[1]["doc"]["padding"] = "x" * (2 << 20)
+        return rows
+
+    edit_rows(facts / "x" / MC, pad)
+    arguments = (facts, "--output-format", "json", "--no-write")
+    small = tasks(report(attach(*arguments, "--max-row-mib", "1")))["demo_mc", "none"]
+    assert (small["n_samples"], small["n_bad"]) == (39, 1)
+    assert tasks(report(attach(*arguments)))["demo_mc", "none"]["n_samples"] == 40
+
+
+def test_hostile_names_do_not_reach_the_terminal(attach: Attach, facts: Path) -> None:
+    path = facts / "x" / RESULTS
+    text = path.read_text().replace('"model_name": "x"', '"model_name": "\\u001b[31mred\\u202e"')
+    path.write_text(text)
+    done = attach(facts, "--no-write")
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "\u202e" not in done.stdout
+
+
+def test_read_only_folder_costs_a_warning(attach: Attach, facts: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    (facts / "x").chmod(0o555)
+    try:
+        done = attach(facts)
+    finally:
+        (facts / "x").chmod(0o755)
+    assert done.returncode == 0
+    assert "cannot write" in done.stderr
+
+
+def test_help_is_quick_to_read(binary: Path) -> None:
+    shown = subprocess.run([binary, "--help"], capture_output=True, text=True, check=True)
+    assert "mirage attach examples/" in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 100
