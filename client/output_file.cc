@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <regex>
 #include <vector>
 
 namespace mirage::client {
@@ -32,6 +31,20 @@ absl::Status FromErrno(const std::string& path, int error) {
     default:
       return absl::UnavailableError(message);
   }
+}
+
+// Whether the text has a JSON member "generator" whose string starts with "mirage ".
+bool NamesMirage(std::string_view text) {
+  constexpr std::string_view kKey = "\"generator\"";
+  constexpr std::string_view kSpace = " \t\r\n";
+  constexpr std::string_view kOurs = "\"mirage ";
+  for (size_t at = text.find(kKey); at != text.npos; at = text.find(kKey, at + 1)) {
+    const size_t colon = text.find_first_not_of(kSpace, at + kKey.size());
+    if (colon == text.npos || text[colon] != ':') continue;
+    const size_t value = text.find_first_not_of(kSpace, colon + 1);
+    if (value != text.npos && text.substr(value, kOurs.size()) == kOurs) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -74,8 +87,7 @@ bool IsReplaceable(const std::string& path) {
   std::vector<char> head(kHeadBytes);
   head.resize(std::fread(head.data(), 1, head.size(), file));
   std::fclose(file);
-  static const std::regex kGenerator("\"generator\"\\s*:\\s*\"mirage ");
-  return std::regex_search(head.begin(), head.end(), kGenerator);
+  return NamesMirage({head.data(), head.size()});
 }
 
 absl::Status WriteDerived(const std::string& path, std::string_view content) {

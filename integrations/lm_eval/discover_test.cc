@@ -30,7 +30,7 @@ std::vector<FoundRun> Find(const std::string& path) {
 
 // A fresh folder for one test.
 std::string Scratch(const std::string& name) {
-  const std::string path = ::testing::TempDir() + "/" + name;
+  std::string path = ::testing::TempDir() + "/" + name;
   fs::remove_all(path);
   fs::create_directories(path);
   return path;
@@ -181,6 +181,7 @@ TEST(FindRunsTest, TakesEveryRunBelow) {
   fs::create_symlink("nowhere", folder + "/a/dangling.json");
   const std::vector<FoundRun> runs = Find(folder);
   std::vector<std::string> paths;
+  paths.reserve(runs.size());
   for (const FoundRun& run : runs) paths.push_back(run.results.substr(folder.size()));
   EXPECT_THAT(paths, ElementsAre("/a/deep/er/results_2026-01-03T00-00-00.json",
                                  "/b/results_2026-01-01T00-00-00.json",

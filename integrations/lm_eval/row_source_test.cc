@@ -19,7 +19,7 @@ std::vector<std::string> Rows(const std::string& text, size_t block, uint64_t li
   RowSource source(
       [&](char* data, size_t size) -> absl::StatusOr<size_t> {
         const size_t n = std::min({size, text.size() - at, block});
-        std::memcpy(data, text.data() + at, n);
+        std::copy_n(text.data() + at, n, data);
         at += n;
         return n;
       },
@@ -84,7 +84,7 @@ TEST(RowSourceErrorTest, StopsAtAReadError) {
   RowSource source(
       [&](char* data, size_t size) -> absl::StatusOr<size_t> {
         if (++calls == 2) return absl::UnavailableError("disk");
-        std::memcpy(data, "{}\n{}", 5);
+        std::copy_n("{}\n{}", 5, data);
         return 5;
       },
       100);
@@ -117,7 +117,7 @@ TEST(RowSourceMemoryTest, GivesALargeBufferBack) {
   RowSource source(
       [&](char* data, size_t size) -> absl::StatusOr<size_t> {
         const size_t n = std::min(size, text.size() - at);
-        std::memcpy(data, text.data() + at, n);
+        std::copy_n(text.data() + at, n, data);
         at += n;
         return n;
       },

@@ -3,6 +3,7 @@
 //
 //   bazel run //integrations/lm_eval:samples_benchmark
 #include <benchmark/benchmark.h>
+#include <fmt/format.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -22,12 +23,13 @@ std::string Choices(int doc) {
   const char* const names[] = {" Madrid", " Cairo", " Rome", " Havana"};
   for (int i = 0; i < 4; ++i) {
     const std::string comma = i > 0 ? ", " : "";
-    const std::string value = "[\"-5.26471575" + std::to_string(1000000 + doc % 1000 * 4 + i) +
-                              "\", \"" + (i == 2 ? "True" : "False") + "\"]";
-    arguments += comma + "\"gen_args_" + std::to_string(i) + "\": {\"arg_0\": " + context +
-                 ", \"arg_1\": \"" + names[i] + "\"}";
-    responses += comma + "[" + value + "]";
-    filtered += comma + value;
+    const std::string value = fmt::format(R"(["-5.26471575{}", "{}"])",
+                                          1000000 + doc % 1000 * 4 + i, i == 2 ? "True" : "False");
+    arguments += fmt::format(R"({}"gen_args_{}": {{"arg_0": {}, "arg_1": "{}"}})", comma, i,
+                             context, names[i]);
+    responses += fmt::format("{}[{}]", comma, value);
+    filtered += comma;
+    filtered += value;
   }
   return "{\"doc_id\": " + std::to_string(doc) + ", \"doc\": {\"question\": " + context +
          R"(, "choices": ["Madrid", "Cairo", "Rome", "Havana"], "answer": 2, "target": "Rome"}, )" +

@@ -1,5 +1,6 @@
 #include "integrations/lm_eval/samples.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -48,7 +49,7 @@ RunFiles Demo() {
   RunFiles files;
   files.results = folder + "/results_" + date + ".json";
   for (const char* task : {"demo_gen", "demo_ll", "demo_mc", "demo_mi", "demo_roll", "demo_wino"}) {
-    files.samples.push_back({folder + "/samples_" + task + "_" + date + ".jsonl", task});
+    files.samples.push_back({fmt::format("{}/samples_{}_{}.jsonl", folder, task, date), task});
   }
   files.folder = folder;
   files.date = date;

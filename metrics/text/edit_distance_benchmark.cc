@@ -68,7 +68,7 @@ void Report(benchmark::State& state, size_t pairs, size_t distances) {
 
 using Path = EditDistanceScratch::Path;
 
-void BM_Mirage(benchmark::State& state, uint32_t alphabet, bool mutated, Path path) {
+void BenchmarkMirage(benchmark::State& state, uint32_t alphabet, bool mutated, Path path) {
   const auto pairs = Pairs(static_cast<size_t>(state.range(0)), alphabet, mutated);
   EditDistanceScratch scratch(path);
   size_t distances = 0;
@@ -81,7 +81,7 @@ void BM_Mirage(benchmark::State& state, uint32_t alphabet, bool mutated, Path pa
 }
 
 #ifdef MIRAGE_WITH_RAPIDFUZZ
-void BM_RapidfuzzCpp(benchmark::State& state, uint32_t alphabet, bool mutated) {
+void BenchmarkRapidfuzzCpp(benchmark::State& state, uint32_t alphabet, bool mutated) {
   const auto pairs = Pairs(static_cast<size_t>(state.range(0)), alphabet, mutated);
   size_t distances = 0;
   for (auto _ : state) {
@@ -103,15 +103,15 @@ const bool kRegistered = [] {
           registered->Arg(length);
         }
       };
-      benchmark::RegisterBenchmark(("mirage" + suffix).c_str(), BM_Mirage, alphabet, mutated,
+      benchmark::RegisterBenchmark(("mirage" + suffix).c_str(), BenchmarkMirage, alphabet, mutated,
                                    Path::kAuto)
           ->Apply(lengths);
-      benchmark::RegisterBenchmark(("mirage-baseline" + suffix).c_str(), BM_Mirage, alphabet,
+      benchmark::RegisterBenchmark(("mirage-baseline" + suffix).c_str(), BenchmarkMirage, alphabet,
                                    mutated, Path::kBaseline)
           ->Apply(lengths);
 #ifdef MIRAGE_WITH_RAPIDFUZZ
-      benchmark::RegisterBenchmark(("rapidfuzz-cpp" + suffix).c_str(), BM_RapidfuzzCpp, alphabet,
-                                   mutated)
+      benchmark::RegisterBenchmark(("rapidfuzz-cpp" + suffix).c_str(), BenchmarkRapidfuzzCpp,
+                                   alphabet, mutated)
           ->Apply(lengths);
 #endif
     }

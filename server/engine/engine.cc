@@ -118,6 +118,7 @@ class RunSummarizer {
     std::vector<const v1::RunTask*> leaves;
     Leaves(scored_.run, group, visited, leaves);
     std::vector<const v1::TaskSummary*> members;
+    members.reserve(leaves.size());
     for (const v1::RunTask* leaf : leaves) members.push_back(&Task(*leaf, filter));
     return SummarizeGroup(group, filter, members, options_);
   }
@@ -206,7 +207,7 @@ absl::StatusOr<std::unique_ptr<IngestSession>> Engine::StartIngest(const v1::Ing
 }
 
 std::string Engine::Keep(std::shared_ptr<ScoredRun> run) {
-  const std::string name = RunName(*run);
+  std::string name = RunName(*run);
   run->run.set_name(name);
   const std::lock_guard<std::mutex> lock(mutex_);
   if (const auto found = runs_.find(name); found != runs_.end()) {

@@ -79,7 +79,6 @@ std::optional<T> Cell(std::span<const T> cells, uint32_t i) {
 TaskScorer::TaskScorer(const v1::RunTask& about, std::string filter, metrics::TextUnit unit)
     : about_(&about),
       filter_(std::move(filter)),
-      unit_(unit),
       unit_name_(metrics::TextUnitName(unit)),
       generation_({.unit = unit,
                    .normalize = {.ignore_case = about.normalization().ignore_case(),

@@ -122,7 +122,6 @@ class TaskScorer {
 
   const v1::RunTask* about_;
   std::string filter_;
-  metrics::TextUnit unit_;
   std::string unit_name_;
   std::optional<metrics::Evidence> evidence_;
   uint64_t n_samples_ = 0;
