@@ -73,8 +73,9 @@ class Attachment {
       // Our own error ends the call; the sidecar's is found by ending it.
       if (!stream_broken_) context.TryCancel();
       const grpc::Status status = stream_->Finish();
-      if (stream_broken_) return FromGrpc(status);
-      return name;
+      // A stream that ends early says why, unless something between us cut it off.
+      if (stream_broken_ && !status.ok()) return FromGrpc(status);
+      return name.status();
     }
     stream_->WritesDone();
     if (auto status = FromGrpc(stream_->Finish()); !status.ok()) return status;

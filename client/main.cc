@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "client/commands/attach.h"
 #include "client/exit_code.h"
+#include "client/standard_error.h"
 #include "server/embedded.h"
 #include "version/version.h"
 
@@ -72,7 +73,15 @@ void AddAttach(CLI::App& app, AttachOptions& options, std::string& sidecar,
           },
           "0..1"))
       ->capture_default_str();
-  attach->add_option("--seed", options.seed, "Seed of every bootstrap")->capture_default_str();
+  attach->add_option("--seed", options.seed, "Seed of every bootstrap")
+      ->check(CLI::Validator(
+          [](std::string& text) {
+            const bool digits = !text.empty() && text.size() <= 19 &&
+                                text.find_first_not_of("0123456789") == std::string::npos;
+            return digits ? std::string() : std::string("must be a whole number below 10^19");
+          },
+          "0..10^19"))
+      ->capture_default_str();
   attach->add_option("--max-row-mib", options.max_row_mib, "Refuse a row larger than this")
       ->check(CLI::Range(uint64_t{1}, uint64_t{1024}))
       ->capture_default_str();
@@ -85,7 +94,8 @@ int Attach(AttachOptions options, const std::string& sidecar) {
   if (sidecar.empty()) {
     auto embedded = mirage::server::StartEmbedded();
     if (!embedded.ok()) {
-      fmt::print(stderr, "mirage: {}\n", std::string(embedded.status().message()));
+      mirage::client::PrintError(
+          fmt::format("mirage: {}\n", std::string(embedded.status().message())));
       return kFailed;
     }
     return mirage::client::RunAttach(options, embedded->channel);
@@ -97,8 +107,9 @@ int Attach(AttachOptions options, const std::string& sidecar) {
   const auto channel =
       grpc::CreateCustomChannel(sidecar, grpc::InsecureChannelCredentials(), arguments);
   if (!channel->WaitForConnected(std::chrono::system_clock::now() + kConnectTimeout)) {
-    fmt::print(stderr, "mirage: no sidecar answers at {}: start one with miraged --listen {}\n",
-               sidecar, sidecar);
+    mirage::client::PrintError(
+        fmt::format("mirage: no sidecar answers at {}: start one with miraged --listen {}\n",
+                    sidecar, sidecar));
     return kFailed;
   }
   return mirage::client::RunAttach(options, channel);
@@ -107,6 +118,7 @@ int Attach(AttachOptions options, const std::string& sidecar) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  mirage::client::HoldStandardDescriptors();
   // Debian builds Abseil with its deadlock detector on, which aborts on a cycle
   // that gRPC itself makes.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -21,7 +22,7 @@ absl::Status FromErrno(const std::string& path, int error) {
     case EACCES:
     case EPERM:
     case EROFS:
-      return absl::PermissionDeniedError(message + ": choose another folder with --write-dir");
+      return absl::PermissionDeniedError(message);
     case ENOENT:
     case ENOTDIR:
       return absl::NotFoundError(message);
@@ -33,18 +34,28 @@ absl::Status FromErrno(const std::string& path, int error) {
   }
 }
 
-// Whether the text has a JSON member "generator" whose string starts with "mirage ".
+// Whether the text is a JSON object whose first member is "generator" with a string
+// that starts with "mirage ": so it stands in every file that Mirage writes.
 bool NamesMirage(std::string_view text) {
-  constexpr std::string_view kKey = "\"generator\"";
-  constexpr std::string_view kSpace = " \t\r\n";
-  constexpr std::string_view kOurs = "\"mirage ";
-  for (size_t at = text.find(kKey); at != text.npos; at = text.find(kKey, at + 1)) {
-    const size_t colon = text.find_first_not_of(kSpace, at + kKey.size());
-    if (colon == text.npos || text[colon] != ':') continue;
-    const size_t value = text.find_first_not_of(kSpace, colon + 1);
-    if (value != text.npos && text.substr(value, kOurs.size()) == kOurs) return true;
+  for (const std::string_view token : {"{", "\"generator\"", ":", "\"mirage "}) {
+    const size_t at = text.find_first_not_of(" \t\r\n");
+    if (at == text.npos || text.substr(at, token.size()) != token) return false;
+    text.remove_prefix(at + token.size());
   }
-  return false;
+  return true;
+}
+
+absl::Status WriteAll(int file, const std::string& path, std::string_view content) {
+  size_t at = 0;
+  while (at < content.size()) {
+    const ssize_t n = ::write(file, content.data() + at, content.size() - at);
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return FromErrno(path, errno);
+    }
+    at += static_cast<size_t>(n);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -57,16 +68,13 @@ absl::Status WriteAtomically(const std::string& path, std::string_view content) 
     ::unlink(temporary.c_str());
     return FromErrno(path, error);
   };
-  size_t at = 0;
-  while (at < content.size()) {
-    const ssize_t n = ::write(file, content.data() + at, content.size() - at);
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      const int error = errno;
-      ::close(file);
-      return fail(error);
-    }
-    at += static_cast<size_t>(n);
+  // A file that is replaced keeps its mode.
+  struct stat old;
+  if (::stat(path.c_str(), &old) == 0) (void)::fchmod(file, old.st_mode & 07777);
+  if (auto status = WriteAll(file, path, content); !status.ok()) {
+    ::close(file);
+    ::unlink(temporary.c_str());
+    return status;
   }
   if (::fsync(file) != 0) {
     const int error = errno;
@@ -78,9 +86,28 @@ absl::Status WriteAtomically(const std::string& path, std::string_view content) 
   return absl::OkStatus();
 }
 
+absl::Status WriteOutput(const std::string& path, std::string_view content) {
+  struct stat about;
+  if (::stat(path.c_str(), &about) != 0) return WriteAtomically(path, content);
+  if (S_ISREG(about.st_mode)) {
+    // Through a symbolic link to what it names, so that the link stays.
+    char* const resolved = ::realpath(path.c_str(), nullptr);
+    if (resolved == nullptr) return FromErrno(path, errno);
+    const std::string target = resolved;
+    std::free(resolved);
+    return WriteAtomically(target, content);
+  }
+  // A device or a pipe is written to; a rename would put a file in its place.
+  const int file = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (file < 0) return FromErrno(path, errno);
+  absl::Status status = WriteAll(file, path, content);
+  if (::close(file) != 0 && status.ok()) status = FromErrno(path, errno);
+  return status;
+}
+
 bool IsReplaceable(const std::string& path) {
   struct stat about;
-  if (::lstat(path.c_str(), &about) != 0) return errno == ENOENT;
+  if (::lstat(path.c_str(), &about) != 0) return errno == ENOENT || errno == ENOTDIR;
   if (!S_ISREG(about.st_mode)) return false;
   std::FILE* file = std::fopen(path.c_str(), "rb");
   if (file == nullptr) return false;

@@ -15,8 +15,13 @@ namespace mirage::client {
 // with the path.
 absl::Status WriteAtomically(const std::string& path, std::string_view content);
 
-// Whether `path` may be replaced: it does not exist, or it is a file whose first
-// 4 kB carry a "generator" field that names mirage.
+// Writes what a person asked for by -o. A regular file, also through a symbolic link,
+// is replaced as above and keeps its mode; a device or a pipe is written to. Same
+// errors.
+absl::Status WriteOutput(const std::string& path, std::string_view content);
+
+// Whether `path` may be replaced: it does not exist, or it is a regular file that holds
+// a JSON object whose first member is a "generator" that names mirage.
 bool IsReplaceable(const std::string& path);
 
 // WriteAtomically, but ALREADY_EXISTS where a file stands that is not replaceable.

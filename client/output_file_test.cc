@@ -1,5 +1,6 @@
 #include "client/output_file.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -65,6 +66,35 @@ TEST_F(OutputFileTest, LeavesLinksAndFoldersAlone) {
   EXPECT_FALSE(IsReplaceable(Path("link.json")));
   EXPECT_FALSE(IsReplaceable(folder_));
   EXPECT_TRUE(IsReplaceable(Path("nothing.json")));
+}
+
+TEST_F(OutputFileTest, AGeneratorFurtherDownIsSomebodyElses) {
+  Put("x.json", "{\"notes\": {\"generator\": \"mirage 0\"}}");
+  EXPECT_FALSE(IsReplaceable(Path("x.json")));
+}
+
+TEST_F(OutputFileTest, OutputGoesThroughLinksAndIntoPipes) {
+  Put("target", "old");
+  ASSERT_EQ(::chmod(Path("target").c_str(), 0600), 0);
+  ASSERT_EQ(::symlink(Path("target").c_str(), Path("link").c_str()), 0);
+  ASSERT_TRUE(WriteOutput(Path("link"), "new").ok());
+  EXPECT_EQ(Get("target"), "new");
+  EXPECT_TRUE(std::filesystem::is_symlink(Path("link")));
+  struct stat about {};
+  ASSERT_EQ(::stat(Path("target").c_str(), &about), 0);
+  EXPECT_EQ(about.st_mode & 0777, 0600u);
+
+  ASSERT_EQ(::mkfifo(Path("pipe").c_str(), 0600), 0);
+  const int reader = ::open(Path("pipe").c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_TRUE(WriteOutput(Path("pipe"), "through").ok());
+  char got[16] = {};
+  EXPECT_EQ(::read(reader, got, sizeof(got)), 7);
+  EXPECT_STREQ(got, "through");
+  ::close(reader);
+  EXPECT_TRUE(std::filesystem::is_fifo(Path("pipe")));
+
+  ASSERT_TRUE(WriteOutput(Path("fresh"), "x").ok());
+  EXPECT_EQ(Get("fresh"), "x");
 }
 
 TEST_F(OutputFileTest, MissingFolderIsNamed) {

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "client/standard_error.h"
+
 namespace mirage::client {
 namespace {
 
@@ -17,7 +19,7 @@ constexpr int kBarWidth = 24;
 Progress::Progress(std::string label, bool enabled) : label_(std::move(label)), enabled_(enabled) {}
 
 Progress::~Progress() {
-  if (visible_) fmt::print(stderr, "\r\x1b[K");
+  if (visible_) PrintError("\r\x1b[K");
 }
 
 void Progress::Update(uint64_t done, uint64_t total) {
@@ -31,9 +33,10 @@ void Progress::Update(uint64_t done, uint64_t total) {
   const int filled = static_cast<int>(share * kBarWidth);
   std::string bar;
   for (int i = 0; i < kBarWidth; ++i) bar += i < filled ? "█" : "░";
-  fmt::print(stderr, "\r\x1b[K{} {} {:3.0f} %  {:.0f} of {:.0f} MB, {:.0f} MB/s", label_, bar,
-             100 * share, static_cast<double>(done) / 1e6, static_cast<double>(total) / 1e6,
-             static_cast<double>(done) / 1e6 / seconds);
+  PrintError(fmt::format("\r\x1b[K{} {} {:3.0f} %  {:.0f} of {:.0f} MB, {:.0f} MB/s", label_, bar,
+                         100 * share, static_cast<double>(done) / 1e6,
+                         static_cast<double>(total) / 1e6,
+                         static_cast<double>(done) / 1e6 / seconds));
   std::fflush(stderr);
 }
 

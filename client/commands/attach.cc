@@ -6,9 +6,12 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "client/attach_run.h"
@@ -17,6 +20,7 @@
 #include "client/progress.h"
 #include "client/render/attach_report.h"
 #include "client/render/terminal_text.h"
+#include "client/standard_error.h"
 #include "integrations/lm_eval/discover.h"
 #include "nlohmann/json.hpp"
 #include "version/version.h"
@@ -89,12 +93,12 @@ class AttachCommand {
 
  private:
   void Fail(const std::string& message) {
-    fmt::print(stderr, "mirage: {}\n", message);
+    PrintError(fmt::format("mirage: {}\n", message));
     exit_code_ = kFailed;
   }
 
   void Note(const std::string& message) const {
-    if (!options_.quiet) fmt::print(stderr, "mirage: {}\n", message);
+    if (!options_.quiet) PrintError(fmt::format("mirage: {}\n", message));
   }
 
   void AttachPath(const std::string& path) {
@@ -109,6 +113,8 @@ class AttachCommand {
   }
 
   void AttachOne(const FoundRun& found) {
+    if (!found.results.empty()) inputs_.push_back(found.results);
+    for (const auto& samples : found.samples) inputs_.push_back(samples.path);
     integrations::ReadOptions read;
     read.max_row_bytes = options_.max_row_mib << 20;
     auto reader = found.Open(read);
@@ -165,6 +171,13 @@ class AttachCommand {
 
   // A default place that cannot be written costs a warning, a chosen one the command.
   void Write(const std::string& path, std::string_view content) {
+    if (!written_.insert(path).second) {
+      Fail(
+          fmt::format("{} was just written for another run of the same date: attach them one by "
+                      "one, each with a --write-dir of its own",
+                      SafeText(path)));
+      return;
+    }
     const absl::Status status = WriteDerived(path, content);
     if (status.ok()) return;
     if (options_.write_dir.empty()) {
@@ -200,13 +213,26 @@ class AttachCommand {
       }
       return;
     }
-    if (auto status = WriteAtomically(options_.output, text); !status.ok()) Fail(Text(status));
+    // What was read is never written over, by whatever name.
+    std::error_code error;
+    for (const std::string& input : inputs_) {
+      if (std::filesystem::equivalent(input, options_.output, error)) {
+        Fail(fmt::format("-o {} is a file that was read: choose another name",
+                         SafeText(options_.output)));
+        return;
+      }
+    }
+    if (auto status = WriteOutput(options_.output, text); !status.ok()) Fail(Text(status));
   }
 
   const AttachOptions& options_;
   const std::shared_ptr<grpc::Channel>& channel_;
   v1::AttachReport report_;
   int exit_code_ = kDone;
+  // Files that the runs were read from.
+  std::vector<std::string> inputs_;
+  // Files written by this call.
+  std::set<std::string> written_;
 };
 
 }  // namespace

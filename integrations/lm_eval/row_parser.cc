@@ -714,6 +714,12 @@ bool RowParser::Impl::ChooseResponses(size_t n) {
     return true;
   };
   if (has_filtered_ && fits()) return true;
+  if (has_filtered_ && n == 0) {
+    // What the model wrote is not what the filter left of it.
+    return Refuse(
+        "filtered_resps is empty or holds no texts; skipped: what the filter left is what was "
+        "scored, and resps is not that");
+  }
   const size_t n_filtered = responses_.entries.size();
   if (!raw_responses_.empty() && raw_responses_.front() == '[') {
     ondemand::document document;

@@ -16,6 +16,7 @@
 #include "integrations/lm_eval/results.h"
 #include "integrations/lm_eval/row_parser.h"
 #include "integrations/lm_eval/row_source.h"
+#include "integrations/utf8.h"
 
 namespace mirage::integrations::lm_eval {
 namespace {
@@ -245,22 +246,24 @@ absl::StatusOr<std::unique_ptr<RunReader>> OpenRun(const RunFiles& files,
   if (!files.results.empty()) {
     absl::StatusOr<JsonValue> json = ReadJson(files.results, kMaxResultsBytes);
     if (!json.ok()) return json.status();
-    absl::StatusOr<Results> parsed = ParseResults(*json, files.results, files.date);
+    absl::StatusOr<Results> parsed = ParseResults(*json, files.results, ValidUtf8(files.date));
     if (!parsed.ok()) return parsed.status();
     results = *std::move(parsed);
   } else {
     results.run.set_harness("lm-eval");
-    results.run.set_date(files.date);
+    results.run.set_date(ValidUtf8(files.date));
     // lm-eval names the folder after the model.
-    results.run.set_model(FileName(files.folder));
+    results.run.set_model(ValidUtf8(FileName(files.folder)));
     results.run.add_warnings(
         "no results file: the reported numbers, the tasks' settings and the model's name (here the "
         "folder's) are unknown; copy results_<date>.json beside the samples");
   }
   v1::Run& run = results.run;
-  run.set_path(files.results.empty() ? files.folder : files.results);
+  run.set_path(ValidUtf8(files.results.empty() ? files.folder : files.results));
 
   RunFiles ordered = files;
+  // Paths stay as they are, to open them by; names become proto strings.
+  for (SamplesFile& samples : ordered.samples) samples.task = ValidUtf8(samples.task);
   std::map<std::string, int> place;
   for (int i = 0; i < run.tasks_size(); ++i) place[run.tasks(i).task()] = i;
   for (SamplesFile& samples : ordered.samples) {
@@ -269,15 +272,15 @@ absl::StatusOr<std::unique_ptr<RunReader>> OpenRun(const RunFiles& files,
       v1::RunTask* const task = run.add_tasks();
       task->set_task(samples.task);
       if (!files.results.empty()) {
-        task->add_warnings(
-            fmt::format("{} belongs to no task of the results file", FileName(samples.path)));
+        task->add_warnings(fmt::format("{} belongs to no task of the results file",
+                                       ValidUtf8(FileName(samples.path))));
       }
     }
     v1::RunTask* const task = run.mutable_tasks(place[samples.task]);
     task->set_has_samples(true);
     struct stat info = {};
     if (stat(samples.path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && info.st_size == 0) {
-      task->add_warnings(fmt::format("{} is empty", FileName(samples.path)));
+      task->add_warnings(fmt::format("{} is empty", ValidUtf8(FileName(samples.path))));
     }
   }
   std::stable_sort(
@@ -289,7 +292,7 @@ absl::StatusOr<std::unique_ptr<RunReader>> OpenRun(const RunFiles& files,
       task.add_warnings("no samples file of this task beside the results file");
     }
   }
-  for (const std::string& warning : files.warnings) run.add_warnings(warning);
+  for (const std::string& warning : files.warnings) run.add_warnings(ValidUtf8(warning));
   return std::make_unique<Reader>(std::move(ordered), std::move(results), options);
 }
 

@@ -72,6 +72,10 @@ std::optional<Pooled> Pool(std::string_view metric, std::span<const v1::TaskSumm
   if (all_errors && variance > 0) {
     s.set_stderr(std::sqrt(variance));
     if (auto interval = metrics::Normal(value, s.stderr(), level); interval.ok()) {
+      if (const metrics::MetricInfo* info = metrics::FindMetric(metric); info != nullptr) {
+        interval->lower = std::max(interval->lower, info->lower_bound);
+        interval->upper = std::min(interval->upper, info->upper_bound);
+      }
       s.mutable_interval()->set_lower(interval->lower);
       s.mutable_interval()->set_upper(interval->upper);
       s.mutable_interval()->set_level(interval->level);
@@ -159,7 +163,12 @@ v1::TaskSummary SummarizeGroup(const v1::RunTask& about, const std::string& filt
     }
     m->set_metric(stated.metric());
     m->set_role(v1::MetricSummary::REPORTED);
-    if (stated.has_higher_is_better()) m->set_higher_is_better(stated.higher_is_better());
+    const metrics::MetricInfo* info = metrics::FindMetric(stated.metric());
+    if (stated.has_higher_is_better()) {
+      m->set_higher_is_better(stated.higher_is_better());
+    } else if (!pooled.has_value()) {
+      m->set_higher_is_better(info == nullptr || info->higher_is_better);
+    }
     if (stated.has_value()) m->set_reported_value(stated.value());
     if (stated.has_stderr()) m->set_reported_stderr(stated.stderr());
     m->set_rederived_unavailable("a group has no rows of its own");

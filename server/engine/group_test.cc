@@ -96,6 +96,7 @@ TEST(GroupTest, WithoutMembersSamplesNothingIsInvented) {
   EXPECT_FALSE(g.metrics(0).has_value());
   EXPECT_EQ(g.metrics(0).reported_value(), 0.6);
   EXPECT_EQ(g.metrics(0).mirage_risk().level(), v1::MirageRisk::UNKNOWN);
+  EXPECT_TRUE(g.metrics(0).higher_is_better()) << "the registry knows acc's direction";
 }
 
 }  // namespace

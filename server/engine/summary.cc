@@ -258,7 +258,14 @@ class TaskSummarizer {
   void CheckRows() {
     if (scorer_ == nullptr) return;
     complete_ = out_.n_bad() == 0;
-    if (about_.has_n_samples_effective() && scorer_->n_samples() != about_.n_samples_effective()) {
+    if (about_.has_n_samples_effective() && scorer_->n_samples() > about_.n_samples_effective()) {
+      complete_ = false;
+      out_.add_warnings(fmt::format(
+          "there are {} rows where the harness counted {}: the samples may not be those of these "
+          "results",
+          scorer_->n_samples(), about_.n_samples_effective()));
+    } else if (about_.has_n_samples_effective() &&
+               scorer_->n_samples() != about_.n_samples_effective()) {
       complete_ = false;
       out_.add_warnings(fmt::format(
           "samples are incomplete: {} of {} rows; values here cover these rows only, the "
@@ -419,6 +426,11 @@ class TaskSummarizer {
     } else {
       m.set_rederived(static_cast<double>(r.column->n_same) /
                       static_cast<double>(r.column->n_compared));
+      if (r.column->n_same < r.column->n_compared) {
+        out_.add_warnings(fmt::format(
+            "{}: in {} of {} rows Mirage's own definition gives another score than the harness's",
+            m.metric(), r.column->n_compared - r.column->n_same, r.column->n_compared));
+      }
     }
   }
 

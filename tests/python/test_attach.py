@@ -349,6 +349,71 @@ def test_hostile_names_do_not_reach_the_terminal(attach: Attach, facts: Path) ->
     assert "\u202e" not in done.stdout
 
 
+def test_names_that_are_not_utf8(attach: Attach, facts: Path) -> None:
+    odd = os.fsencode(facts.parent) + b"/b\xff"
+    shutil.copytree(os.fsencode(facts), odd)
+    os.rename(
+        odd + b"/x/" + MC.encode(), odd + b"/x/" + MC.replace("demo_mc", "mc").encode() + b"\xff"
+    )
+    done = attach(os.fsdecode(odd), "--no-write")
+    assert done.returncode == 0, done.stderr
+    assert "demo_ll" in done.stdout
+
+
+def test_output_never_replaces_what_was_read(attach: Attach, facts: Path) -> None:
+    before = digests(facts)
+    assert attach(facts, "--no-write", "-o", facts / "x" / RESULTS).returncode == 4
+    assert attach(facts, "--no-write", "-o", facts / "x" / MC).returncode == 4
+    assert digests(facts) == before
+    assert attach(facts, "--no-write", "-o", "/dev/null").returncode == 0
+    assert Path("/dev/null").is_char_device()
+
+
+def test_standard_error_may_be_full_or_closed(binary: Path, facts: Path, tmp_path: Path) -> None:
+    for redirection in ("2>/dev/full", "2>&-"):
+        done = subprocess.run(
+            ["sh", "-c", f'"$0" attach "$1" {redirection}', binary, tmp_path / "none"], check=False
+        )
+        assert done.returncode == 4
+    (facts / "x" / DERIVED).write_text("{}")
+    done = subprocess.run(
+        ["sh", "-c", '"$0" attach "$1" 2>/dev/full', binary, facts],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "demo_mc" in done.stdout
+
+
+def test_two_runs_of_one_date_do_not_share_a_file(
+    attach: Attach, facts: Path, tmp_path: Path
+) -> None:
+    other, out = tmp_path / "other", tmp_path / "out"
+    shutil.copytree(facts, other)
+    out.mkdir()
+    done = attach(facts, other, "--write-dir", out)
+    assert done.returncode == 4
+    assert "another run of the same date" in done.stderr
+
+
+def test_seed_is_a_number(attach: Attach, facts: Path) -> None:
+    for seed in ("-1", "1e3", "99999999999999999999999", "x"):
+        assert attach(facts, "--no-write", "--seed", seed).returncode == 2, seed
+
+
+def test_what_the_filter_left_is_not_made_up(attach: Attach, facts: Path) -> None:
+    def empty(rows: list[Any]) -> list[Any]:
+        for row in rows[:3]:
+            row["filtered_resps"] = []
+        return rows
+
+    edit_rows(facts / "x" / MC.replace("demo_mc", "demo_gen"), empty)
+    found = tasks(report(attach(facts, "--output-format", "json", "--no-write")))
+    assert found["demo_gen", "strict"]["n_bad"] == 3
+    assert "filtered_resps is empty" in " ".join(found["demo_gen", "strict"]["warnings"])
+
+
 def test_read_only_folder_costs_a_warning(attach: Attach, facts: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may write everywhere")
