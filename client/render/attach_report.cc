@@ -261,7 +261,7 @@ void ForEachRisk(
 }
 
 std::string CsvCell(std::string_view raw) {
-  const std::string text = SafeText(raw);
+  std::string text = SafeText(raw);
   if (text.find_first_of(",\"") == std::string::npos) return text;
   std::string out = "\"";
   for (const char c : text) {
