@@ -2,7 +2,7 @@
 // rows has to know about each task.
 //
 // Accepted are the shapes of lm-evaluation-harness 0.3 (keys without a comma)
-// to 0.4.13: see shared/reference/harnesses.md. What a row's fields mean was read
+// to 0.4.13. What a row's fields mean was read
 // from lm_eval's evaluator.py and api/task.py of 0.4.2, 0.4.3, 0.4.7, 0.4.9.2 and
 // 0.4.13.
 #ifndef MIRAGE_INTEGRATIONS_LM_EVAL_RESULTS_H_
