@@ -79,13 +79,12 @@ ChoiceDecisions DecideChoices(const ChoicesView& sample) {
   return decisions;
 }
 
-ChoiceScores ScoreChoices(const ChoicesView& sample) {
+ChoiceScores ScoreChoices(const ChoicesView& sample, const ChoiceDecisions& decisions) {
   const auto ll = sample.log_likelihoods;
   const auto n = static_cast<uint32_t>(ll.size());
   const auto golds = sample.golds;
   ChoiceScores out;
 
-  const ChoiceDecisions decisions = DecideChoices(sample);
   const auto hit = [&](uint32_t decision) {
     return decision == n ? kNan : (Contains(golds, decision) ? 1.0 : 0.0);
   };

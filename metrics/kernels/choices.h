@@ -114,8 +114,12 @@ struct ChoiceDecisions {
 // scores. Does not read `sample.golds`.
 ChoiceDecisions DecideChoices(const ChoicesView& sample);
 
-// Scores one sample. `sample` must satisfy the conditions above.
-ChoiceScores ScoreChoices(const ChoicesView& sample);
+// Scores one sample. `sample` must satisfy the conditions above. `decisions` are the
+// sample's own, for callers that needed them to find the gold.
+ChoiceScores ScoreChoices(const ChoicesView& sample, const ChoiceDecisions& decisions);
+inline ChoiceScores ScoreChoices(const ChoicesView& sample) {
+  return ScoreChoices(sample, DecideChoices(sample));
+}
 
 }  // namespace mirage::metrics
 

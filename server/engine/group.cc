@@ -76,10 +76,7 @@ std::optional<Pooled> Pool(std::string_view metric, std::span<const v1::TaskSumm
         interval->lower = std::max(interval->lower, info->lower_bound);
         interval->upper = std::min(interval->upper, info->upper_bound);
       }
-      s.mutable_interval()->set_lower(interval->lower);
-      s.mutable_interval()->set_upper(interval->upper);
-      s.mutable_interval()->set_level(interval->level);
-      s.mutable_interval()->set_method(std::string(interval->method));
+      SetInterval(*interval, &s);
     }
   }
   s.set_signature(fmt::format("{}|group=mean_{}|v1", out.parts.front()->signature(),
@@ -183,10 +180,7 @@ v1::TaskSummary SummarizeGroup(const v1::RunTask& about, const std::string& filt
     if (m->signature().empty()) {
       m->set_signature(fmt::format("{}|group=harness|v1", stated.metric()));
     }
-    if (out.mirage_risk().level() == v1::MirageRisk::LEVEL_UNSPECIFIED ||
-        RiskOrder(m->mirage_risk().level()) > RiskOrder(out.mirage_risk().level())) {
-      *out.mutable_mirage_risk() = m->mirage_risk();
-    }
+    RaiseRisk(m->mirage_risk(), &out);
     // Counterparts that some member has under this metric, in the members' order.
     for (const v1::TaskSummary* member : members) {
       for (const v1::MetricSummary& c : member->metrics()) {

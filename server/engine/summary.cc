@@ -164,13 +164,7 @@ void Clip(const MetricInfo* info, Estimate& estimate) {
 void Fill(const Estimate& from, v1::MetricSummary* to) {
   if (from.value.has_value() && !std::isnan(*from.value)) to->set_value(*from.value);
   if (from.stderr_.has_value() && std::isfinite(*from.stderr_)) to->set_stderr(*from.stderr_);
-  if (from.interval.has_value()) {
-    v1::Interval* interval = to->mutable_interval();
-    interval->set_lower(from.interval->lower);
-    interval->set_upper(from.interval->upper);
-    interval->set_level(from.interval->level);
-    interval->set_method(std::string(from.interval->method));
-  }
+  if (from.interval.has_value()) SetInterval(*from.interval, to);
   to->set_n(static_cast<uint32_t>(from.n));
   to->set_n_infinite(static_cast<uint32_t>(from.n_infinite));
 }
@@ -387,10 +381,7 @@ class TaskSummarizer {
       interval = Optional(metrics::Normal(value, m.reported_stderr(), options_.level));
     }
     if (!interval.has_value()) return;
-    m.mutable_interval()->set_lower(interval->lower);
-    m.mutable_interval()->set_upper(interval->upper);
-    m.mutable_interval()->set_level(interval->level);
-    m.mutable_interval()->set_method(std::string(interval->method));
+    SetInterval(*interval, &m);
     r.estimate.interval = interval;
   }
 
@@ -619,11 +610,7 @@ class TaskSummarizer {
 
   void SetHighestRisk() {
     for (const v1::MetricSummary& m : out_.metrics()) {
-      if (m.role() != v1::MetricSummary::REPORTED) continue;
-      if (!out_.has_mirage_risk() ||
-          RiskOrder(m.mirage_risk().level()) > RiskOrder(out_.mirage_risk().level())) {
-        *out_.mutable_mirage_risk() = m.mirage_risk();
-      }
+      if (m.role() == v1::MetricSummary::REPORTED) RaiseRisk(m.mirage_risk(), &out_);
     }
   }
 
@@ -638,6 +625,21 @@ class TaskSummarizer {
 };
 
 }  // namespace
+
+void SetInterval(const ConfidenceInterval& interval, v1::MetricSummary* summary) {
+  v1::Interval* to = summary->mutable_interval();
+  to->set_lower(interval.lower);
+  to->set_upper(interval.upper);
+  to->set_level(interval.level);
+  to->set_method(std::string(interval.method));
+}
+
+void RaiseRisk(const v1::MirageRisk& risk, v1::TaskSummary* task) {
+  if (!task->has_mirage_risk() ||
+      RiskOrder(risk.level()) > RiskOrder(task->mirage_risk().level())) {
+    *task->mutable_mirage_risk() = risk;
+  }
+}
 
 int RiskOrder(v1::MirageRisk::Level level) {
   switch (level) {

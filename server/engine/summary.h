@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "metrics/stats/intervals.h"
 #include "mirage/v1/ingest.pb.h"
 #include "mirage/v1/run.pb.h"
 #include "server/engine/task_scorer.h"
@@ -29,6 +30,12 @@ struct SummaryOptions {
 v1::TaskSummary SummarizeTask(const v1::RunTask& about, const std::string& filter,
                               const TaskScorer* scorer, std::span<const v1::RowIssues> issues,
                               const SummaryOptions& options);
+
+// Writes an interval into an answer.
+void SetInterval(const metrics::ConfidenceInterval& interval, v1::MetricSummary* summary);
+
+// Makes `risk` the task's, if it is the first or higher than the one that stands there.
+void RaiseRisk(const v1::MirageRisk& risk, v1::TaskSummary* task);
 
 // Order of levels for "the highest": HIGH > UNKNOWN > LOW > NONE. Unknown stands
 // above low because it may hide a high one.

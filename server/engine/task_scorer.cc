@@ -240,7 +240,7 @@ void TaskScorer::ScoreChoiceSample(uint32_t i, const v1::SampleBatch& batch) {
     return;
   }
   sample.golds = golds_;
-  const metrics::ChoiceScores scores = metrics::ScoreChoices(sample);
+  const metrics::ChoiceScores scores = metrics::ScoreChoices(sample, decisions);
   for (size_t m = 0; m < computed_.size(); ++m) {
     values_[m * view_.n + i] = scores.*computed_[m].info->choice;
     const metrics::Chance chance = computed_[m].info->chance;
