@@ -164,18 +164,25 @@ class Attachment {
     return *slot;
   }
 
-  // Adds the rows that the reader could not read, and closes each list with the
-  // number of rows that are not described.
+  // Adds the rows that the reader could not read, closes each list with the number of
+  // rows that are not described, and adds the notes on whole tasks.
   void AddIssues(v1::IngestFinish* finish) {
     for (const integrations::RowIssue& row : reader_.issues()) {
       v1::RowIssues& issues = IssuesOf(row.task, row.filter);
-      if (issues.n_unreadable() == 0) {
-        issues.set_n_unreadable(static_cast<uint32_t>(reader_.n_issues(row.task, row.filter)));
-      }
       if (issues.messages_size() < kDescribedRows) {
-        issues.add_messages(
-            SafeText(fmt::format("{}:{}: {}", FileName(row.file), row.line, row.message)));
+        // A message of line 0 is about the whole file, and names it.
+        issues.add_messages(SafeText(
+            row.line == 0 ? row.message
+                          : fmt::format("{}:{}: {}", FileName(row.file), row.line, row.message)));
       }
+    }
+    for (const integrations::IssueCount& count : reader_.issue_counts()) {
+      IssuesOf(count.task, count.filter).set_n_unreadable(static_cast<uint32_t>(count.n));
+    }
+    for (const integrations::TaskNote& note : reader_.notes()) {
+      v1::TaskNote* to = finish->add_notes();
+      to->set_task(note.task);
+      to->set_text(SafeText(note.text));
     }
     for (auto& [key, issues] : issues_) {
       const uint64_t total = n_refused_[issues.get()] + issues->n_unreadable();

@@ -36,6 +36,7 @@ class FakeReader final : public integrations::RunReader {
     batches_.push_back(std::move(batch));
   }
   void AddIssue(integrations::RowIssue issue) { issues_.push_back(std::move(issue)); }
+  void AddNote(integrations::TaskNote note) { notes_.push_back(std::move(note)); }
   void FailAt(size_t batch, absl::Status status) {
     fail_at_ = batch;
     failure_ = std::move(status);
@@ -51,9 +52,12 @@ class FakeReader final : public integrations::RunReader {
     return true;
   }
   const std::vector<integrations::RowIssue>& issues() const override { return issues_; }
-  uint64_t n_issues(const std::string&, const std::string&) const override {
-    return issues_.size();
+  std::vector<integrations::IssueCount> issue_counts() const override {
+    if (issues_.empty()) return {};
+    return {{.task = "t", .filter = "none", .n = issues_.size()}};
   }
+  const std::vector<integrations::TaskNote>& notes() const override { return notes_; }
+  uint64_t n_unreadable_files() const override { return 0; }
   uint64_t bytes_read() const override { return next_; }
   uint64_t bytes_total() const override { return batches_.size(); }
   const std::string& folder() const override { return folder_; }
@@ -62,6 +66,7 @@ class FakeReader final : public integrations::RunReader {
   v1::Run run_;
   std::vector<v1::SampleBatch> batches_;
   std::vector<integrations::RowIssue> issues_;
+  std::vector<integrations::TaskNote> notes_;
   size_t next_ = 0, fail_at_ = 0;
   uint64_t line_ = 0;
   absl::Status failure_;
@@ -112,6 +117,16 @@ TEST_F(AttachRunTest, RefusedSamplesAreToldWithFileAndLine) {
             "samples_t.jsonl:4: samples[0].log_likelihoods[0] is +0.5: log-probabilities must be "
             "<= 0 (natural logarithms)");
   EXPECT_THAT(task.warnings(5), HasSubstr("and 4 more rows"));
+}
+
+TEST_F(AttachRunTest, NotesBecomeWarningsOfTheirTask) {
+  reader_.AddBatch(0, 3, false);
+  reader_.AddNote({.task = "t", .text = "of another run\x1b[2J"});
+  const auto summary = AttachRun(embedded_.channel, reader_, {});
+  ASSERT_TRUE(summary.ok()) << summary.status();
+  ASSERT_EQ(summary->tasks(0).warnings_size(), 1);
+  EXPECT_THAT(summary->tasks(0).warnings(0), HasSubstr("of another run"));
+  EXPECT_EQ(summary->tasks(0).warnings(0).find('\x1b'), std::string::npos);
 }
 
 TEST_F(AttachRunTest, ReadersErrorIsTheAnswer) {

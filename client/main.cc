@@ -6,13 +6,16 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <csignal>
+#include <iostream>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "address/address.h"
 #include "client/commands/attach.h"
 #include "client/exit_code.h"
+#include "client/render/terminal_text.h"
 #include "client/standard_error.h"
 #include "server/embedded.h"
 #include "version/version.h"
@@ -26,8 +29,14 @@ using mirage::client::kUsage;
 // How long to wait for a sidecar that was named.
 constexpr std::chrono::seconds kConnectTimeout{5};
 
-void AddAttach(CLI::App& app, AttachOptions& options, std::string& sidecar,
-               std::string& input_format) {
+// An empty value is a script's variable that was not set, hardly ever what was meant.
+std::string NotEmpty(const std::string& text) { return text.empty() ? "must not be empty" : ""; }
+
+std::string IsSidecar(const std::string& text) {
+  return std::string(mirage::CheckAddress(text, /*to_listen=*/false).message());
+}
+
+void AddAttach(CLI::App& app, AttachOptions& options, std::string& input_format) {
   CLI::App* attach =
       app.add_subcommand("attach", "Counterparts, intervals and mirage risk of a finished run");
   attach->footer(
@@ -46,12 +55,13 @@ void AddAttach(CLI::App& app, AttachOptions& options, std::string& sidecar,
   attach->add_option("--output-format", options.output_format, "table, json, markdown or csv")
       ->check(CLI::IsMember({"table", "json", "markdown", "csv"}))
       ->capture_default_str();
-  attach->add_option("-o,--output", options.output,
-                     "Write the answer here, not to standard output");
+  attach->add_option("-o,--output", options.output, "Write the answer here, not to standard output")
+      ->check(CLI::Validator(NotEmpty, "FILE"));
   attach->add_flag("--all-metrics", options.all_metrics, "Show every counterpart in the table");
   CLI::Option* no_write =
       attach->add_flag("--no-write", options.no_write, "Write no files beside the runs");
   attach->add_option("--write-dir", options.write_dir, "Write derived files to this folder")
+      ->check(CLI::Validator(NotEmpty, "FOLDER"))
       ->excludes(no_write);
   attach
       ->add_flag("--samples", options.samples,
@@ -85,13 +95,15 @@ void AddAttach(CLI::App& app, AttachOptions& options, std::string& sidecar,
   attach->add_option("--max-row-mib", options.max_row_mib, "Refuse a row larger than this")
       ->check(CLI::Range(uint64_t{1}, uint64_t{1024}))
       ->capture_default_str();
-  attach->add_option("--sidecar", sidecar,
-                     "Use the miraged at this address instead of the one built in");
+  attach
+      ->add_option("--sidecar", options.sidecar,
+                   "Use the miraged at this address instead of the one built in")
+      ->check(CLI::Validator(IsSidecar, "127.0.0.1:PORT|unix:PATH"));
   attach->add_flag("--quiet", options.quiet, "No progress and no notes on standard error");
 }
 
-int Attach(AttachOptions options, const std::string& sidecar) {
-  if (sidecar.empty()) {
+int Attach(const AttachOptions& options) {
+  if (options.sidecar.empty()) {
     auto embedded = mirage::server::StartEmbedded();
     if (!embedded.ok()) {
       mirage::client::PrintError(
@@ -100,16 +112,16 @@ int Attach(AttachOptions options, const std::string& sidecar) {
     }
     return mirage::client::RunAttach(options, embedded->channel);
   }
-  options.embedded = false;
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(mirage::server::kMaxMessageBytes);
   arguments.SetMaxSendMessageSize(mirage::server::kMaxMessageBytes);
   const auto channel =
-      grpc::CreateCustomChannel(sidecar, grpc::InsecureChannelCredentials(), arguments);
+      grpc::CreateCustomChannel(options.sidecar, grpc::InsecureChannelCredentials(), arguments);
   if (!channel->WaitForConnected(std::chrono::system_clock::now() + kConnectTimeout)) {
     mirage::client::PrintError(
-        fmt::format("mirage: no sidecar answers at {}: start one with miraged --listen {}\n",
-                    sidecar, sidecar));
+        fmt::format("mirage: no sidecar answered at {0} within {1} s: start one with miraged "
+                    "--listen {0}\n",
+                    mirage::client::SafeText(options.sidecar), kConnectTimeout.count()));
     return kFailed;
   }
   return mirage::client::RunAttach(options, channel);
@@ -135,13 +147,19 @@ int main(int argc, char** argv) {
       "Exit codes: 0 done, 2 usage, 4 input unreadable, output unwritable or sidecar\n"
       "unreachable. `mirage COMMAND --help` shows a command's options and examples.");
   AttachOptions attach_options;
-  std::string sidecar, input_format;
-  AddAttach(app, attach_options, sidecar, input_format);
+  std::string input_format;
+  AddAttach(app, attach_options, input_format);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
-    return code == 0 ? 0 : kUsage;
+    if (code != 0) return kUsage;
+    // --help and --version: a full disk behind a redirection must not pass for success.
+    if (std::cout.flush()) return mirage::client::kDone;
+    mirage::client::PrintError("mirage: cannot write to standard output\n");
+    return kFailed;
   }
-  return Attach(attach_options, sidecar);
+  // The usual name of standard output.
+  if (attach_options.output == "-") attach_options.output.clear();
+  return Attach(attach_options);
 }

@@ -9,12 +9,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 namespace mirage::client {
 namespace {
 
 constexpr size_t kHeadBytes = 4096;
+constexpr size_t kBufferBytes = size_t{64} << 10;
 
 absl::Status FromErrno(const std::string& path, int error) {
   const std::string message = fmt::format("cannot write {}: {}", path, std::strerror(error));
@@ -60,30 +62,69 @@ absl::Status WriteAll(int file, const std::string& path, std::string_view conten
 
 }  // namespace
 
-absl::Status WriteAtomically(const std::string& path, std::string_view content) {
-  const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid());
-  const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (file < 0) return FromErrno(path, errno);
-  const auto fail = [&](int error) {
-    ::unlink(temporary.c_str());
-    return FromErrno(path, error);
-  };
+AtomicFile::AtomicFile(std::string path)
+    : path_(std::move(path)), temporary_(fmt::format("{}.{}.tmp", path_, ::getpid())) {}
+
+absl::StatusOr<std::unique_ptr<AtomicFile>> AtomicFile::Create(const std::string& path) {
+  std::unique_ptr<AtomicFile> out(new AtomicFile(path));
+  const std::string& temporary = out->temporary_;
+  out->file_ = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (out->file_ < 0) return FromErrno(path, errno);
+  out->exists_ = true;
   // A file that is replaced keeps its mode.
   struct stat old;
-  if (::stat(path.c_str(), &old) == 0) (void)::fchmod(file, old.st_mode & 07777);
-  if (auto status = WriteAll(file, path, content); !status.ok()) {
-    ::close(file);
-    ::unlink(temporary.c_str());
-    return status;
+  if (::stat(path.c_str(), &old) == 0) (void)::fchmod(out->file_, old.st_mode & 07777);
+  return out;
+}
+
+AtomicFile::~AtomicFile() {
+  if (file_ >= 0) ::close(file_);
+  if (exists_) ::unlink(temporary_.c_str());
+}
+
+absl::Status AtomicFile::Fail(int error) {
+  status_ = FromErrno(path_, error);
+  return status_;
+}
+
+absl::Status AtomicFile::Append(std::string_view content) {
+  if (!status_.ok()) return status_;
+  buffer_ += content;
+  return buffer_.size() < kBufferBytes ? absl::OkStatus() : Flush();
+}
+
+absl::Status AtomicFile::Flush() {
+  if (!status_.ok() || buffer_.empty()) return status_;
+  if (file_ < 0) {
+    file_ = ::open(temporary_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (file_ < 0) return Fail(errno);
   }
-  if (::fsync(file) != 0) {
-    const int error = errno;
-    ::close(file);
-    return fail(error);
-  }
-  if (::close(file) != 0) return fail(errno);
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return fail(errno);
+  status_ = WriteAll(file_, path_, buffer_);
+  buffer_.clear();
+  return status_;
+}
+
+absl::Status AtomicFile::Pause() {
+  if (auto status = Flush(); !status.ok()) return status;
+  if (file_ < 0) return absl::OkStatus();
+  if (::fsync(file_) != 0) return Fail(errno);
+  const int closed = ::close(file_);
+  file_ = -1;
+  return closed == 0 ? absl::OkStatus() : Fail(errno);
+}
+
+absl::Status AtomicFile::Commit() {
+  if (auto status = Pause(); !status.ok()) return status;
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return Fail(errno);
+  exists_ = false;
   return absl::OkStatus();
+}
+
+absl::Status WriteAtomically(const std::string& path, std::string_view content) {
+  const auto file = AtomicFile::Create(path);
+  if (!file.ok()) return file.status();
+  if (auto status = (*file)->Append(content); !status.ok()) return status;
+  return (*file)->Commit();
 }
 
 absl::Status WriteOutput(const std::string& path, std::string_view content) {
@@ -117,13 +158,16 @@ bool IsReplaceable(const std::string& path) {
   return NamesMirage({head.data(), head.size()});
 }
 
+absl::Status CheckReplaceable(const std::string& path) {
+  if (IsReplaceable(path)) return absl::OkStatus();
+  return absl::AlreadyExistsError(
+      fmt::format("{} exists and Mirage did not write it: it is left alone; move it away or choose "
+                  "another folder with --write-dir",
+                  path));
+}
+
 absl::Status WriteDerived(const std::string& path, std::string_view content) {
-  if (!IsReplaceable(path)) {
-    return absl::AlreadyExistsError(
-        fmt::format("{} exists and Mirage did not write it: it is left alone; move it away or "
-                    "choose another folder with --write-dir",
-                    path));
-  }
+  if (auto status = CheckReplaceable(path); !status.ok()) return status;
   return WriteAtomically(path, content);
 }
 

@@ -2,17 +2,54 @@
 #ifndef MIRAGE_CLIENT_OUTPUT_FILE_H_
 #define MIRAGE_CLIENT_OUTPUT_FILE_H_
 
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace mirage::client {
 
-// Writes `content` to `path` through a temporary file beside it and a rename, after
-// flushing to disk: a reader sees the old file or the new one. PERMISSION_DENIED,
-// NOT_FOUND (no such folder), RESOURCE_EXHAUSTED (no space), else UNAVAILABLE, each
-// with the path.
+// A file that is written piece by piece to a temporary one beside it, and takes its
+// place by a rename, after flushing to disk: a reader sees the old file or the new
+// one, and neither is left half written. Errors: PERMISSION_DENIED, NOT_FOUND (no such
+// folder), RESOURCE_EXHAUSTED (no space), else UNAVAILABLE, each with the path.
+class AtomicFile {
+ public:
+  // Begins to write the file that will be `path`.
+  static absl::StatusOr<std::unique_ptr<AtomicFile>> Create(const std::string& path);
+  // Drops what was written, unless it was committed.
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  // Adds `content`, through a buffer of 64 KiB. After an error nothing can be added or
+  // committed.
+  absl::Status Append(std::string_view content);
+
+  // Writes the buffer out and closes the descriptor, so that many files can be under way;
+  // the next Append opens it again.
+  absl::Status Pause();
+
+  // Puts the file in its place.
+  absl::Status Commit();
+
+ private:
+  explicit AtomicFile(std::string path);
+  absl::Status Fail(int error);
+  absl::Status Flush();
+
+  const std::string path_;
+  const std::string temporary_;
+  int file_ = -1;
+  // Whether the temporary file exists.
+  bool exists_ = false;
+  absl::Status status_;
+  std::string buffer_;
+};
+
+// Writes `content` to `path` as an AtomicFile. Same errors.
 absl::Status WriteAtomically(const std::string& path, std::string_view content);
 
 // Writes what a person asked for by -o. A regular file, also through a symbolic link,
@@ -24,7 +61,10 @@ absl::Status WriteOutput(const std::string& path, std::string_view content);
 // a JSON object whose first member is a "generator" that names mirage.
 bool IsReplaceable(const std::string& path);
 
-// WriteAtomically, but ALREADY_EXISTS where a file stands that is not replaceable.
+// ALREADY_EXISTS, with the remedy, where a file stands that is not replaceable.
+absl::Status CheckReplaceable(const std::string& path);
+
+// WriteAtomically, after CheckReplaceable.
 absl::Status WriteDerived(const std::string& path, std::string_view content);
 
 }  // namespace mirage::client

@@ -14,6 +14,8 @@
 #include <sstream>
 #include <string>
 
+#include "tests/support/file_permissions.h"
+
 namespace mirage::client {
 namespace {
 
@@ -103,8 +105,26 @@ TEST_F(OutputFileTest, MissingFolderIsNamed) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("none/x.json"));
 }
 
+TEST_F(OutputFileTest, PiecesOfManyFilesAtOnce) {
+  auto a = AtomicFile::Create(Path("a"));
+  auto b = AtomicFile::Create(Path("b"));
+  ASSERT_TRUE(a.ok() && b.ok());
+  const std::string piece(50000, 'x');
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE((*a)->Append(piece).ok());
+    ASSERT_TRUE((*a)->Pause().ok());
+    ASSERT_TRUE((*b)->Append("y").ok());
+  }
+  EXPECT_FALSE(std::filesystem::exists(Path("a"))) << "not before it is whole";
+  ASSERT_TRUE((*a)->Commit().ok());
+  b->reset();
+  EXPECT_EQ(Get("a").size(), 5 * piece.size());
+  EXPECT_EQ(Files(), 1u) << "what was not committed is gone";
+}
+
 TEST_F(OutputFileTest, ReadOnlyFolderIsRefused) {
-  if (::geteuid() == 0) GTEST_SKIP() << "root may write everywhere";
+  const test_support::UnderFilePermissions plain;
+  if (!plain.holds()) GTEST_SKIP() << "root may read and write everywhere";
   ASSERT_EQ(::chmod(folder_.c_str(), 0555), 0);
   EXPECT_EQ(WriteAtomically(Path("x.json"), "x").code(), absl::StatusCode::kPermissionDenied);
   ASSERT_EQ(::chmod(folder_.c_str(), 0755), 0);

@@ -46,6 +46,22 @@ struct RowIssue {
   std::string message;
 };
 
+inline constexpr size_t kKeptIssues = 10;
+
+// Rows of a task and filter that could not be read.
+struct IssueCount {
+  std::string task;
+  // Empty for rows too damaged to name theirs.
+  std::string filter;
+  uint64_t n = 0;
+};
+
+// What is known of a task's samples once all of them were read, in words.
+struct TaskNote {
+  std::string task;
+  std::string text;
+};
+
 // Limits on what is read from outside.
 struct ReadOptions {
   // A row or array element larger than this is refused, in bytes.
@@ -54,6 +70,9 @@ struct ReadOptions {
   uint32_t batch_samples = 2048;
   // A batch is closed early when its text reaches this size, in bytes.
   uint64_t batch_bytes = uint64_t{1} << 20;
+  // Threads that parse; 0 means as many as there are processors, at most 4, and 1 parses on
+  // the calling thread. What is read does not depend on it.
+  uint32_t threads = 0;
 };
 
 // Reads one run. Not thread-safe.
@@ -70,12 +89,19 @@ class RunReader {
   // when no further sample of this run can be read.
   virtual absl::StatusOr<bool> Next(v1::SampleBatch* batch, BatchOrigin* origin) = 0;
 
-  // Rows that were skipped so far. At most 100 are kept; `n_issues` counts all.
+  // Rows that were skipped so far. At most kKeptIssues are kept for each task and filter;
+  // `issue_counts` counts all.
   virtual const std::vector<RowIssue>& issues() const = 0;
 
-  // Number of rows of (task, filter) that were skipped so far; the filter is
-  // empty for rows too damaged to name theirs.
-  virtual uint64_t n_issues(const std::string& task, const std::string& filter) const = 0;
+  // How many rows of each task and filter were skipped so far, where there are any.
+  virtual std::vector<IssueCount> issue_counts() const = 0;
+
+  // What there is to tell about whole tasks, after the last `Next`.
+  virtual const std::vector<TaskNote>& notes() const = 0;
+
+  // Files of samples that could not be opened or read to their end, so far; each is an
+  // issue of line 0, too.
+  virtual uint64_t n_unreadable_files() const = 0;
 
   // Bytes of sample files consumed so far, and in all, for a progress bar.
   virtual uint64_t bytes_read() const = 0;

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <iostream>
 #include <string>
 #include <utility>
 
@@ -43,8 +44,8 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
-    return code == 0 ? 0 : kUsage;
+    if (app.exit(error) != 0) return kUsage;
+    return std::cout.flush() ? 0 : kUnavailable;
   }
 
   // Blocked before gRPC starts its threads, so that sigwait below gets them.

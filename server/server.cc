@@ -15,7 +15,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/numbers.h"
+#include "address/address.h"
 #include "server/engine/engine.h"
 #include "server/service/ingest_service.h"
 #include "server/service/metric_service.h"
@@ -25,32 +25,6 @@ namespace mirage::server {
 namespace {
 
 constexpr std::string_view kUnix = "unix:";
-
-absl::Status CheckAddress(std::string_view address) {
-  if (address.substr(0, kUnix.size()) == kUnix) {
-    // sun_path holds 108 bytes with its terminating zero.
-    if (address.size() > kUnix.size() && address.size() - kUnix.size() < 108) {
-      return absl::OkStatus();
-    }
-    return absl::InvalidArgumentError(
-        fmt::format("address \"{}\": a Unix socket's path has 1 to 107 bytes", address));
-  }
-  const size_t colon = address.rfind(':');
-  const std::string_view host =
-      colon == std::string_view::npos ? address : address.substr(0, colon);
-  int port = -1;
-  if (colon == std::string_view::npos ||
-      !absl::SimpleAtoi(std::string(address.substr(colon + 1)), &port) || port < 0 ||
-      port > 65535) {
-    return absl::InvalidArgumentError(
-        fmt::format("address \"{}\" has no port: write 127.0.0.1:PORT or unix:PATH", address));
-  }
-  if (host == "127.0.0.1" || host == "localhost" || host == "[::1]") return absl::OkStatus();
-  return absl::InvalidArgumentError(fmt::format(
-      "address \"{}\": only loopback and Unix sockets are served, since nothing is encrypted: use "
-      "127.0.0.1:PORT or unix:PATH",
-      address));
-}
 
 class GrpcServer final : public Server {
  public:
@@ -117,7 +91,8 @@ class GrpcServer final : public Server {
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   if (!options.address.empty()) {
-    if (auto status = CheckAddress(options.address); !status.ok()) return status;
+    if (auto status = CheckAddress(options.address, /*to_listen=*/true); !status.ok())
+      return status;
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   }

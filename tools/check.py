@@ -381,14 +381,12 @@ def clang_tidy(files: Sequence[str], cache: pathlib.Path, everything: bool) -> R
     if not due:
         return result
 
-    # The generated headers, and what the compiler is told for each file.
-    generated = run(
-        ["bazel", "query", "kind(genrule, //...)"], stderr=subprocess.DEVNULL
-    ).stdout.split()
-    if generated:
-        done = run(["bazel", "build", *QUIET, f"--disk_cache={cache}/bazel", *generated])
-        if done.returncode:
-            raise RuntimeError(done.stdout)
+    # What must be there before anything is compiled (generated headers and the folders of links
+    # that stand for an include path), and what the compiler is told for each file.
+    headers = "--output_groups=compilation_prerequisites_INTERNAL_"
+    done = run(["bazel", "build", *QUIET, f"--disk_cache={cache}/bazel", headers, "//..."])
+    if done.returncode:
+        raise RuntimeError(done.stdout)
     entries = set(compile_commands.write())
     logs = {source: "is in no Bazel target" for source in due if source not in entries}
 

@@ -1,13 +1,16 @@
 #include "client/commands/attach.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -35,15 +38,32 @@ std::string Generator() { return fmt::format("mirage {}", kVersion); }
 
 std::string Text(const absl::Status& status) { return SafeText(std::string(status.message())); }
 
-// Writes each task's per-sample scores as JSON lines, gathered per task and written
-// when the run is done.
+// A task's name in a file's: it may not leave the folder, and no two are the same.
+std::string InFileName(std::string_view task) {
+  std::string out;
+  for (const char c : task) {
+    if (c == '/' || c == '%' || c == '\0') {
+      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+// Every sample's scores as JSON lines, a file a task, written while the run is read and
+// put in place when it is done.
 class SampleFiles {
  public:
-  absl::Status Add(const v1::SampleBatch& batch, const v1::SampleScores& scores) {
-    std::string& out = content_[batch.task()];
-    if (out.empty()) {
-      out = nlohmann::json{{"generator", Generator()}, {"task", batch.task()}}.dump() + "\n";
-    }
+  // A file's path, and why it could not be written.
+  using OnError = std::function<void(const absl::Status&)>;
+
+  SampleFiles(std::string folder, std::string date, OnError on_error)
+      : folder_(std::move(folder)), date_(std::move(date)), on_error_(std::move(on_error)) {}
+
+  void Add(const v1::SampleBatch& batch, const v1::SampleScores& scores) {
+    AtomicFile* const file = FileOf(batch.task());
+    if (file == nullptr) return;
     size_t id_at = 0, hash_at = 0;
     const v1::SampleKeyColumns& keys = batch.keys();
     const auto columns = static_cast<size_t>(scores.metrics_size());
@@ -68,15 +88,62 @@ class SampleFiles {
         }  // a NaN is a metric that this sample does not have
       }
       // Invalid UTF-8 of a log becomes U+FFFD rather than an exception.
-      out += row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+      const absl::Status status =
+          file->Append(row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+      if (!status.ok()) return GiveUp(batch.task(), status);
     }
-    return absl::OkStatus();
   }
 
-  const std::map<std::string, std::string>& content() const { return content_; }
+  // Puts the files in place.
+  void Commit() {
+    for (auto& [task, file] : files_) {
+      if (file == nullptr) continue;
+      if (auto status = file->Commit(); !status.ok()) on_error_(status);
+    }
+  }
 
  private:
-  std::map<std::string, std::string> content_;
+  // Null where it cannot be written, which was told.
+  AtomicFile* FileOf(const std::string& task) {
+    const auto found = files_.find(task);
+    if (task != current_) {
+      // Hundreds of tasks must not hold hundreds of descriptors.
+      if (const auto last = files_.find(current_);
+          last != files_.end() && last->second != nullptr) {
+        if (auto status = last->second->Pause(); !status.ok()) GiveUp(current_, status);
+      }
+      current_ = task;
+    }
+    if (found != files_.end()) return found->second.get();
+    std::unique_ptr<AtomicFile>& file = files_[task];
+    const std::string path =
+        fmt::format("{}/mirage_samples_{}_{}.jsonl", folder_, InFileName(task), date_);
+    absl::Status status = CheckReplaceable(path);
+    if (status.ok()) {
+      auto created = AtomicFile::Create(path);
+      status = created.status();
+      if (created.ok()) file = *std::move(created);
+    }
+    if (status.ok()) {
+      status = file->Append(nlohmann::json{{"generator", Generator()}, {"task", task}}.dump(
+                                -1, ' ', false, nlohmann::json::error_handler_t::replace) +
+                            "\n");
+    }
+    if (!status.ok()) GiveUp(task, status);
+    return file.get();
+  }
+
+  void GiveUp(const std::string& task, const absl::Status& status) {
+    files_[task].reset();
+    on_error_(status);
+  }
+
+  const std::string folder_;
+  const std::string date_;
+  const OnError on_error_;
+  std::string current_;
+  // By task; null after an error.
+  std::map<std::string, std::unique_ptr<AtomicFile>> files_;
 };
 
 class AttachCommand {
@@ -112,7 +179,20 @@ class AttachCommand {
     for (const FoundRun& run : *found) AttachOne(run);
   }
 
+  // Whether the run's files were read before, by another path; notes them.
+  bool IsRepeated(const FoundRun& found) {
+    const std::string& path = found.results.empty() ? found.samples.front().path : found.results;
+    struct stat about = {};
+    if (::stat(path.c_str(), &about) != 0) return false;
+    const auto [first, is_new] = attached_.emplace(std::pair(about.st_dev, about.st_ino), path);
+    if (is_new) return false;
+    Note(fmt::format("{} was named before, as {}: it is taken once", SafeText(path),
+                     SafeText(first->second)));
+    return true;
+  }
+
   void AttachOne(const FoundRun& found) {
+    if (IsRepeated(found)) return;
     if (!found.results.empty()) inputs_.push_back(found.results);
     for (const auto& samples : found.samples) inputs_.push_back(samples.path);
     integrations::ReadOptions read;
@@ -122,14 +202,16 @@ class AttachCommand {
       Fail(Text(reader.status()));
       return;
     }
-    SampleFiles sample_files;
+    SampleFiles sample_files(FolderOf(**reader), found.date,
+                             [&](const absl::Status& status) { TellUnwritten(status); });
     AttachRunOptions attach{.level = options_.level,
                             .seed = options_.seed,
                             .tokenizer = options_.tokenizer,
-                            .forget = options_.embedded};
+                            .forget = options_.sidecar.empty()};
     if (options_.samples && !options_.no_write) {
       attach.scores = [&](const v1::SampleBatch& batch, const v1::SampleScores& scores) {
-        return sample_files.Add(batch, scores);
+        sample_files.Add(batch, scores);
+        return absl::OkStatus();
       };
     }
     absl::StatusOr<v1::RunSummary> summary;
@@ -140,16 +222,33 @@ class AttachCommand {
       summary = AttachRun(channel_, **reader, attach);
     }
     if (!summary.ok()) {
-      Fail(fmt::format("{}: {}", SafeText((*reader)->run().path()), Text(summary.status())));
+      std::string message = Text(summary.status());
+      if (!options_.sidecar.empty() && absl::IsUnavailable(summary.status())) {
+        message = fmt::format("the sidecar at {} went away ({}): start it again and repeat",
+                              SafeText(options_.sidecar), message);
+      }
+      Fail(fmt::format("{}: {}", SafeText((*reader)->run().path()), message));
       return;
     }
-    if (!options_.no_write) WriteDerivedFiles(**reader, found.date, *summary, sample_files);
+    // The table shows what there is; the exit code says that it is not all.
+    if ((*reader)->n_unreadable_files() > 0) {
+      for (const integrations::RowIssue& issue : (*reader)->issues()) {
+        if (issue.line == 0) Fail(SafeText(issue.message));
+      }
+    }
+    if (!options_.no_write) {
+      WriteReport(**reader, found.date, *summary);
+      sample_files.Commit();
+    }
     *report_.add_runs() = *std::move(summary);
   }
 
-  void WriteDerivedFiles(const RunReader& reader, const std::string& date,
-                         const v1::RunSummary& summary, const SampleFiles& sample_files) {
-    const std::string folder = options_.write_dir.empty() ? reader.folder() : options_.write_dir;
+  const std::string& FolderOf(const RunReader& reader) const {
+    return options_.write_dir.empty() ? reader.folder() : options_.write_dir;
+  }
+
+  void WriteReport(const RunReader& reader, const std::string& date,
+                   const v1::RunSummary& summary) {
     v1::AttachReport one;
     one.set_generator(Generator());
     *one.add_runs() = summary;
@@ -158,19 +257,7 @@ class AttachCommand {
       Fail(Text(json.status()));
       return;
     }
-    Write(fmt::format("{}/mirage_{}.json", folder, date), *json);
-    for (const auto& [task, content] : sample_files.content()) {
-      std::string name = task;
-      // A task name is the harness's; in a file name it may not leave the folder.
-      for (char& c : name) {
-        if (c == '/' || c == '\0') c = '_';
-      }
-      Write(fmt::format("{}/mirage_samples_{}_{}.jsonl", folder, name, date), content);
-    }
-  }
-
-  // A default place that cannot be written costs a warning, a chosen one the command.
-  void Write(const std::string& path, std::string_view content) {
+    const std::string path = fmt::format("{}/mirage_{}.json", FolderOf(reader), date);
     if (!written_.insert(path).second) {
       Fail(
           fmt::format("{} was just written for another run of the same date: attach them one by "
@@ -178,8 +265,11 @@ class AttachCommand {
                       SafeText(path)));
       return;
     }
-    const absl::Status status = WriteDerived(path, content);
-    if (status.ok()) return;
+    if (auto status = WriteDerived(path, *json); !status.ok()) TellUnwritten(status);
+  }
+
+  // A default place that cannot be written costs a warning, a chosen one the command.
+  void TellUnwritten(const absl::Status& status) {
     if (options_.write_dir.empty()) {
       Note(fmt::format("warning: {}", Text(status)));
     } else {
@@ -233,6 +323,8 @@ class AttachCommand {
   std::vector<std::string> inputs_;
   // Files written by this call.
   std::set<std::string> written_;
+  // Device and inode of what stands for a run, and the path it was read by.
+  std::map<std::pair<dev_t, ino_t>, std::string> attached_;
 };
 
 }  // namespace

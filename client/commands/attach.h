@@ -37,13 +37,15 @@ struct AttachOptions {
   uint64_t seed = 0;
   // A row larger than this is refused, in MiB.
   uint64_t max_row_mib = 64;
-  // Whether the sidecar is this process's own.
-  bool embedded = true;
+  // Address of the sidecar; empty when it is this process's own.
+  std::string sidecar;
 };
 
 // Runs the command and returns its exit code (exit_code.h). Results go to standard
 // output or `options.output`, everything else to standard error. A run that cannot
-// be read is reported and the others go on.
+// be read is reported and the others go on; one whose samples can be read in part only
+// is shown, and makes the exit code kFailed. A run that is named twice, by whatever
+// path, is taken once.
 int RunAttach(const AttachOptions& options, const std::shared_ptr<grpc::Channel>& channel);
 
 }  // namespace mirage::client

@@ -304,10 +304,27 @@ std::string Malformed(error_code error, std::string_view row) {
 class RowParser::Impl {
  public:
   Impl(TaskConfig config, const ReadOptions& options)
-      : config_(std::move(config)),
-        options_(options),
-        type_(ToOutputType(config_.output_type)),
-        type_is_stated_(type_ != OutputType::kUnknown) {}
+      : config_(std::move(config)), options_(options), type_(ToOutputType(config_.output_type)) {}
+
+  bool IsOrderFree() const { return type_is_settled_ && filters_are_settled_ && !by_occurrence_; }
+
+  std::unique_ptr<Impl> Fork() const {
+    auto fork = std::make_unique<Impl>(config_, options_);
+    fork->type_ = type_;
+    fork->type_is_settled_ = type_is_settled_;
+    fork->filters_are_settled_ = filters_are_settled_;
+    fork->by_occurrence_ = by_occurrence_;
+    return fork;
+  }
+
+  bool AppendHashes(std::string* hashes) const {
+    for (const Raw hash : {doc_hash_, prompt_hash_, target_hash_}) {
+      // Hexadecimal: nothing to unescape.
+      if (!IsString(hash)) return false;
+    }
+    for (const Raw hash : {doc_hash_, prompt_hash_, target_hash_}) *hashes += Inner(hash);
+    return true;
+  }
 
   void StartBatch(v1::SampleBatch* batch) {
     // A batch of the same kind keeps its columns' memory; Clear alone frees it.
@@ -395,7 +412,11 @@ class RowParser::Impl {
   const TaskConfig config_;
   const ReadOptions options_;
   OutputType type_;
-  bool type_is_stated_;
+  // What the file's first row tells of all others: their type, and whether their filter is
+  // told by how often their document occurred.
+  bool type_is_settled_ = false;
+  bool filters_are_settled_ = false;
+  bool by_occurrence_ = false;
 
   ondemand::parser parser_;
   ondemand::parser inner_parser_;
@@ -659,12 +680,12 @@ bool RowParser::Impl::DecideType() {
   } else {
     type = requests_.size() > 1 ? OutputType::kMultipleChoice : OutputType::kLoglikelihood;
   }
-  if (type_ == OutputType::kUnknown) {
-    type_ = type;
-  } else if (type_is_stated_ && type_ == OutputType::kLoglikelihood &&
-             type == OutputType::kMultipleChoice) {
-    type_ = type;
-    type_is_stated_ = false;
+  if (!type_is_settled_) {
+    type_is_settled_ = true;
+    if (type_ == OutputType::kUnknown ||
+        (type_ == OutputType::kLoglikelihood && type == OutputType::kMultipleChoice)) {
+      type_ = type;
+    }
   }
   const bool single_choice =
       type_ == OutputType::kMultipleChoice && type == OutputType::kLoglikelihood;
@@ -679,7 +700,12 @@ bool RowParser::Impl::DecideType() {
 }
 
 bool RowParser::Impl::DecideFilter() {
-  if (!filter_raw_.empty() && filter_raw_ != "null") {
+  const bool names_filter = !filter_raw_.empty() && filter_raw_ != "null";
+  if (!filters_are_settled_) {
+    filters_are_settled_ = true;
+    by_occurrence_ = !names_filter && config_.filters.size() > 1;
+  }
+  if (names_filter) {
     if (filter_raw_ != filter_source_) {
       filter_source_ = filter_raw_;
       filter_ = Decode(filter_raw_, &filter_scratch_);
@@ -690,6 +716,11 @@ bool RowParser::Impl::DecideFilter() {
   if (config_.filters.size() <= 1) {
     filter_ = config_.filters.empty() ? "none" : config_.filters.front();
     return true;
+  }
+  if (!by_occurrence_) {
+    return Refuse(
+        "filter is missing, and the file's other rows name theirs; skipped: evaluate again, or "
+        "delete the line");
   }
   // Rows without a filter stand in the order of the task's filters, each with all
   // documents (of a rank).
@@ -1205,9 +1236,9 @@ RowParser::Outcome RowParser::Impl::Append(std::string_view row, v1::SampleBatch
     message_ = Malformed(error, row);
     return Outcome::kRefused;
   }
-  const bool counts_occurrences = filter_raw_.empty() && config_.filters.size() > 1;
   const auto count_occurrence = [&] {
-    if (counts_occurrences) ++occurrences_[std::string(doc_id_)];
+    if (by_occurrence_ && (filter_raw_.empty() || filter_raw_ == "null"))
+      ++occurrences_[std::string(doc_id_)];
   };
   if (doc_id_.empty() || doc_id_ == "null" || doc_id_.front() == '{' || doc_id_.front() == '[') {
     message_ =
@@ -1375,7 +1406,17 @@ void RowParser::Impl::CommitScores(v1::SampleBatch* batch) {
 RowParser::RowParser(TaskConfig config, const ReadOptions& options)
     : impl_(std::make_unique<Impl>(std::move(config), options)) {}
 
+RowParser::RowParser(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
 RowParser::~RowParser() = default;
+
+bool RowParser::IsOrderFree() const { return impl_->IsOrderFree(); }
+
+std::unique_ptr<RowParser> RowParser::Fork() const {
+  return std::unique_ptr<RowParser>(new RowParser(impl_->Fork()));
+}
+
+bool RowParser::AppendHashes(std::string* hashes) const { return impl_->AppendHashes(hashes); }
 
 void RowParser::StartBatch(v1::SampleBatch* batch) { impl_->StartBatch(batch); }
 

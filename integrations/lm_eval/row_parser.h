@@ -21,7 +21,7 @@ namespace mirage::integrations::lm_eval {
 // Reads the rows of one task, in the file's order. Not thread-safe.
 //
 // Evidence, by the task's output type (or, where the results file does not say,
-// by the shape of the first row; then all rows of the task have to have it):
+// by the shape of the file's first row, which all others have to have):
 // - multiple_choice: log-likelihoods of `filtered_resps`, else `resps`. Entries n
 //   to 2n-1 without a context are mutual information's baseline. Lengths are those
 //   of `arg_1` without the choice delimiter.
@@ -37,15 +37,16 @@ namespace mirage::integrations::lm_eval {
 //   document). The temperature is `arg_1.temperature`, 0 when do_sample is false
 //   and names none, and unknown when the two contradict each other.
 // - loglikelihood: the text is `arg_1` as it stands. A row of several requests is
-//   a multiple choice (lm-eval's MultipleChoiceTask calls itself loglikelihood).
+//   a multiple choice (lm-eval's MultipleChoiceTask calls itself loglikelihood); the
+//   file's first row settles it.
 // - loglikelihood_rolling: words and bytes from the row's pairs, else counted.
 //
 // Scores: those that the row's `metrics` names, in older rows those that the
 // results file reports, else every field that is none of the row's own. NaN where
 // a row has no single number. Left out: brier_score (a printed array), bypass.
 //
-// Filter: the row's; in older rows the task's filters in turn, one an occurrence
-// of the document; else "none".
+// Filter: the row's; in older rows, where the file's first row names none, the task's
+// filters in turn, one an occurrence of the document; else "none".
 class RowParser {
  public:
   // `config` is copied. Limits of a batch are taken from `options`.
@@ -64,6 +65,14 @@ class RowParser {
     kRefused,
   };
 
+  // Whether the next rows mean the same in any order: a first row has settled what a
+  // file's rows have in common, and filters are not told by occurrence.
+  bool IsOrderFree() const;
+
+  // A parser, for another thread, that knows what the first row settled. Only for one
+  // that IsOrderFree.
+  std::unique_ptr<RowParser> Fork() const;
+
   // Empties `batch`; the `Append`s that follow go there.
   void StartBatch(v1::SampleBatch* batch);
 
@@ -74,12 +83,18 @@ class RowParser {
   // Whether the batch has reached its limits.
   bool IsFull() const;
 
+  // Appends the last row's doc_hash, prompt_hash and target_hash, whether it was refused
+  // or not; false, and nothing appended, when it does not tell all three. lm-eval's
+  // task_hashes are the SHA-256 of all rows' hashes in the file's order.
+  bool AppendHashes(std::string* hashes) const;
+
   // What is wrong with the last row that was refused, and its filter where known.
   const std::string& message() const;
   const std::string& filter() const;
 
  private:
   class Impl;
+  explicit RowParser(std::unique_ptr<Impl> impl);
   const std::unique_ptr<Impl> impl_;
 };
 

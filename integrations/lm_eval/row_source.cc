@@ -19,25 +19,58 @@ bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 RowSource::RowSource(ReadFn read, uint64_t max_row_bytes)
     : read_(std::move(read)), max_row_bytes_(max_row_bytes) {}
 
+void RowSource::MovedTo(size_t pinned, size_t held) {
+  pin_ = 0;
+  pinned_end_ = pinned;
+  consumed_ += begin_ - pinned;
+  begin_ = pinned;
+  end_ = pinned + held;
+}
+
+void RowSource::Pin() {
+  is_pinned_ = true;
+  pin_ = begin_;
+  pinned_end_ = begin_;
+}
+
+size_t RowSource::TakePinned(Buffer* buffer) {
+  const size_t start = pin_;
+  const size_t rest = end_ - begin_;
+  Buffer next = std::move(*buffer);
+  if (next.data == nullptr || next.capacity < rest + kBlock || next.capacity > kKeep) {
+    next.capacity = 2 * (rest + kBlock);
+    next.data = std::make_unique<char[]>(next.capacity + kRowPadding);
+  }
+  if (rest > 0) std::memcpy(next.data.get(), data_.get() + begin_, rest);
+  std::memset(next.data.get() + rest, 0, kRowPadding);
+  buffer->data = std::move(data_);
+  buffer->capacity = capacity_;
+  data_ = std::move(next.data);
+  capacity_ = next.capacity;
+  is_pinned_ = false;
+  MovedTo(0, rest);
+  return start;
+}
+
 absl::StatusOr<bool> RowSource::Fill() {
   if (at_end_) return false;
+  // What was skipped between the pinned rows and what is still to be cut goes.
+  const size_t pinned = is_pinned_ ? pinned_end_ - pin_ : 0;
   const size_t held = end_ - begin_;
-  const bool too_large = capacity_ > kKeep && held < kKeep / 4;
-  if (too_large || held + kBlock > capacity_) {
-    const size_t capacity = 2 * (held + kBlock);
+  const bool too_large = capacity_ > kKeep && pinned + held < kKeep / 4;
+  if (too_large || pinned + held + kBlock > capacity_) {
+    const size_t capacity = 2 * (pinned + held + kBlock);
     // Zeroed, so that the padding behind the last row is defined.
     auto data = std::make_unique<char[]>(capacity + kRowPadding);
-    if (held > 0) std::memcpy(data.get(), data_.get() + begin_, held);
+    if (pinned > 0) std::memcpy(data.get(), data_.get() + pin_, pinned);
+    if (held > 0) std::memcpy(data.get() + pinned, data_.get() + begin_, held);
     data_ = std::move(data);
     capacity_ = capacity;
-    consumed_ += begin_;
-    begin_ = 0;
-    end_ = held;
+    MovedTo(pinned, held);
   } else if (end_ + kBlock > capacity_) {
-    std::memmove(data_.get(), data_.get() + begin_, held);
-    consumed_ += begin_;
-    begin_ = 0;
-    end_ = held;
+    std::memmove(data_.get(), data_.get() + pin_, pinned);
+    std::memmove(data_.get() + pinned, data_.get() + begin_, held);
+    MovedTo(pinned, held);
   }
   absl::StatusOr<size_t> n = read_(data_.get() + end_, kBlock);
   if (!n.ok()) {
@@ -93,7 +126,9 @@ absl::StatusOr<RowSource::Row> RowSource::Next() {
   if (mode_ == Mode::kUnknown) {
     if (absl::Status status = DetectMode(); !status.ok()) return status;
   }
-  return mode_ == Mode::kLines ? NextLine() : NextElement();
+  absl::StatusOr<Row> row = mode_ == Mode::kLines ? NextLine() : NextElement();
+  if (row.ok() && row->kind == Row::Kind::kRow) pinned_end_ = begin_;
+  return row;
 }
 
 absl::StatusOr<RowSource::Row> RowSource::NextLine() {

@@ -55,6 +55,25 @@ class RowSource {
   // The next row. Errors are those of `read`; after one there is nothing more.
   absl::StatusOr<Row> Next();
 
+  // From now on the rows handed out stay where they are relative to each other, until
+  // TakePinned; what is skipped is still not held.
+  void Pin();
+
+  // Where the text of a row that `Next` has just returned stands, from the pinned start.
+  size_t PinnedOffset(const Row& row) const {
+    return static_cast<size_t>(row.text.data() - (data_.get() + pin_));
+  }
+
+  // A buffer, and its size without padding.
+  struct Buffer {
+    std::unique_ptr<char[]> data;
+    size_t capacity = 0;
+  };
+
+  // Ends the pinning: `buffer` gets the memory that the rows stand in, and gives its own
+  // for the next ones. Returns where the pinned start is in it.
+  size_t TakePinned(Buffer* buffer);
+
   // Bytes of the rows handed out or skipped so far.
   uint64_t bytes_consumed() const { return consumed_ + begin_; }
 
@@ -69,8 +88,11 @@ class RowSource {
 
   // Makes room and reads one block behind what is held. False at the end.
   absl::StatusOr<bool> Fill();
-  // Drops what is held before `offset`.
+  // Drops what is held before `offset`; rows that are pinned stay.
   void Drop(size_t offset) { begin_ = offset; }
+  // The pinned rows, `pinned` bytes, now stand at the front, and the `held` bytes that are
+  // still to be cut behind them.
+  void MovedTo(size_t pinned, size_t held);
   absl::Status DetectMode();
   absl::StatusOr<Row> NextLine();
   absl::StatusOr<Row> NextElement();
@@ -80,7 +102,11 @@ class RowSource {
   Mode mode_ = Mode::kUnknown;
   std::unique_ptr<char[]> data_;
   size_t capacity_ = 0;
-  // Held bytes are [begin_, end_) of data_.
+  // Held bytes are [begin_, end_) of data_, and while pinned [pin_, pinned_end_), the rows
+  // handed out since.
+  bool is_pinned_ = false;
+  size_t pin_ = 0;
+  size_t pinned_end_ = 0;
   size_t begin_ = 0;
   size_t end_ = 0;
   // Bytes that were dropped from the front of data_.

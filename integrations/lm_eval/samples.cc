@@ -9,19 +9,19 @@
 #include <cerrno>
 #include <cstring>
 #include <map>
-#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "integrations/lm_eval/parallel_parser.h"
 #include "integrations/lm_eval/results.h"
 #include "integrations/lm_eval/row_parser.h"
 #include "integrations/lm_eval/row_source.h"
+#include "integrations/lm_eval/task_hash.h"
 #include "integrations/utf8.h"
 
 namespace mirage::integrations::lm_eval {
 namespace {
-
-constexpr size_t kMaxIssues = 100;
 
 // A file descriptor that closes itself.
 class File {
@@ -73,6 +73,11 @@ class File {
   std::string path_;
 };
 
+std::string FileName(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
 class Reader final : public RunReader {
  public:
   Reader(RunFiles files, Results results, const ReadOptions& options)
@@ -89,30 +94,37 @@ class Reader final : public RunReader {
 
   absl::StatusOr<bool> Next(v1::SampleBatch* batch, BatchOrigin* origin) override {
     while (true) {
-      if (source_ == nullptr && !OpenNext()) {
-        batch->Clear();
-        origin->file.clear();
-        origin->lines.clear();
-        return false;
+      if (chunk_ != nullptr && next_batch_ < chunk_->n_batches) {
+        ParsedChunk::Batch& next = chunk_->batches[next_batch_++];
+        // The caller's columns go back to be filled again.
+        batch->Swap(&next.batch);
+        origin->file = path();
+        origin->lines.swap(next.lines);
+        return true;
       }
-      parser_->StartBatch(batch);
-      origin->file = path();
+      if (NextChunk()) continue;
+      if (OpenNext()) continue;
+      batch->Clear();
+      origin->file.clear();
       origin->lines.clear();
-      ReadBatch(batch, origin);
-      if (batch->n_samples() > 0) return true;
+      return false;
     }
   }
 
   const std::vector<RowIssue>& issues() const override { return issues_; }
 
-  uint64_t n_issues(const std::string& task, const std::string& filter) const override {
-    const auto found = n_issues_.find({task, filter});
-    return found == n_issues_.end() ? 0 : found->second;
+  std::vector<IssueCount> issue_counts() const override {
+    std::vector<IssueCount> counts;
+    counts.reserve(n_issues_.size());
+    for (const auto& [key, n] : n_issues_) counts.push_back({key.first, key.second, n.all});
+    return counts;
   }
 
-  uint64_t bytes_read() const override {
-    return bytes_done_ + (source_ == nullptr ? 0 : source_->bytes_consumed());
-  }
+  const std::vector<TaskNote>& notes() const override { return notes_; }
+
+  uint64_t n_unreadable_files() const override { return n_unreadable_files_; }
+
+  uint64_t bytes_read() const override { return bytes_done_ + bytes_in_file_; }
 
   uint64_t bytes_total() const override { return bytes_total_; }
 
@@ -128,87 +140,83 @@ class Reader final : public RunReader {
       ++next_file_;
       const absl::Status status = file_.Open(path());
       if (!status.ok()) {
-        AddIssue("", 0, std::string(status.message()) + "; its samples are missing");
+        AddUnreadable(std::string(status.message()) + "; its samples are missing");
         continue;
       }
       TaskConfig config;
       const auto found = results_.tasks.find(task());
       if (found != results_.tasks.end()) config = found->second;
       config.task = task();
-      parser_ = std::make_unique<RowParser>(std::move(config), options_);
+      task_hash_.reset();
+      if (!StatedHash().empty()) task_hash_ = std::make_unique<TaskHash>();
+      has_task_issues_ = false;
       source_ = std::make_unique<RowSource>(
           [this](char* data, size_t size) { return file_.Read(data, size); },
           options_.max_row_bytes);
-      pending_.reset();
+      parser_ = std::make_unique<ParallelParser>(
+          source_.get(), std::make_unique<RowParser>(std::move(config), options_), options_);
       return true;
     }
     return false;
   }
 
+  // The next rows of the file that is open; false when there are none.
+  bool NextChunk() {
+    if (parser_ == nullptr) return false;
+    if (!parser_->Next(&chunk_)) {
+      CloseCurrent();
+      return false;
+    }
+    next_batch_ = 0;
+    bytes_in_file_ = chunk_->bytes_consumed;
+    for (ParsedChunk::Issue& issue : chunk_->issues) {
+      KeepIssue(issue.filter, issue.line, std::move(issue.message));
+    }
+    for (const auto& [filter, n] : chunk_->n_issues) n_issues_[{task(), filter}].all += n;
+    has_task_issues_ |= !chunk_->n_issues.empty();
+    if (!chunk_->has_hashes) task_hash_.reset();
+    if (task_hash_ != nullptr) task_hash_->Add(chunk_->hashes);
+    if (!chunk_->status.ok()) {
+      AddUnreadable(std::string(chunk_->status.message()) + "; the rest of it is missing");
+    }
+    return true;
+  }
+
   void CloseCurrent() {
-    bytes_done_ += source_->bytes_consumed();
-    source_.reset();
+    // Rows that were lost say so themselves, and give another hash for sure.
+    if (task_hash_ != nullptr && !has_task_issues_ && task_hash_->Finish() != StatedHash()) {
+      notes_.push_back(
+          {task(), fmt::format("the hashes of the rows of {} do not give the task hash of the "
+                               "results file: the samples were changed, or are of another run than "
+                               "the results",
+                               ValidUtf8(FileName(path())))});
+    }
+    bytes_done_ += bytes_in_file_;
+    bytes_in_file_ = 0;
     parser_.reset();
+    source_.reset();
     file_.Close();
   }
 
-  // Reads until the batch is full, the next row belongs to another, or the file
-  // ends (then it is closed).
-  void ReadBatch(v1::SampleBatch* batch, BatchOrigin* origin) {
-    while (true) {
-      RowSource::Row row;
-      if (pending_.has_value()) {
-        row = *pending_;
-        pending_.reset();
-      } else {
-        absl::StatusOr<RowSource::Row> next = source_->Next();
-        if (!next.ok()) {
-          AddIssue("", 0, std::string(next.status().message()) + "; the rest of it is missing");
-          CloseCurrent();
-          return;
-        }
-        row = *next;
-      }
-      switch (row.kind) {
-        case RowSource::Row::Kind::kEnd:
-          CloseCurrent();
-          return;
-        case RowSource::Row::Kind::kTooLong:
-          AddIssue(
-              "", row.number,
-              fmt::format("the row is larger than {} bytes; skipped: raise the limit to read it",
-                          options_.max_row_bytes));
-          continue;
-        case RowSource::Row::Kind::kTruncated:
-          AddIssue("", row.number,
-                   "the file ends inside this element; skipped: it was cut off, evaluate again");
-          continue;
-        case RowSource::Row::Kind::kStray:
-          AddIssue("", row.number, "an element of the array is no object; skipped");
-          continue;
-        case RowSource::Row::Kind::kRow:
-          break;
-      }
-      switch (parser_->Append(row.text, batch)) {
-        case RowParser::Outcome::kAppended:
-          origin->lines.push_back(row.number);
-          if (parser_->IsFull()) return;
-          break;
-        case RowParser::Outcome::kBatchFull:
-          pending_ = row;
-          return;
-        case RowParser::Outcome::kRefused:
-          AddIssue(parser_->filter(), row.number,
-                   row.unterminated && parser_->filter().empty() && row.text.back() != '}'
-                       ? "the file ends inside this row; skipped: it was cut off, evaluate again"
-                       : parser_->message());
-      }
+  // What the results file says that the rows' hashes give.
+  std::string_view StatedHash() const {
+    for (const v1::RunTask& about : results_.run.tasks()) {
+      if (about.task() == task()) return about.task_hash();
     }
+    return {};
   }
 
-  void AddIssue(const std::string& filter, uint64_t line, std::string message) {
-    ++n_issues_[{task(), filter}];
-    if (issues_.size() >= kMaxIssues) return;
+  void AddUnreadable(std::string message) {
+    ++n_unreadable_files_;
+    ++n_issues_[{task(), ""}].all;
+    has_task_issues_ = true;
+    KeepIssue("", 0, std::move(message));
+  }
+
+  void KeepIssue(const std::string& filter, uint64_t line, std::string message) {
+    uint64_t& kept = n_issues_[{task(), filter}].kept;
+    if (kept == kKeptIssues) return;
+    ++kept;
     issues_.push_back({task(), filter, path(), line, std::move(message)});
   }
 
@@ -220,20 +228,28 @@ class Reader final : public RunReader {
   size_t next_file_ = 0;
   File file_;
   std::unique_ptr<RowSource> source_;
-  std::unique_ptr<RowParser> parser_;
-  // A row that has to open the next batch; its text is still the source's.
-  std::optional<RowSource::Row> pending_;
+  // Reads from `source_`, so is destroyed first.
+  std::unique_ptr<ParallelParser> parser_;
+  std::unique_ptr<ParsedChunk> chunk_;
+  size_t next_batch_ = 0;
+  // Null where there is nothing to compare with.
+  std::unique_ptr<TaskHash> task_hash_;
+  bool has_task_issues_ = false;
 
+  // Bytes read of the files before, and of this one.
   uint64_t bytes_done_ = 0;
+  uint64_t bytes_in_file_ = 0;
   uint64_t bytes_total_ = 0;
   std::vector<RowIssue> issues_;
-  std::map<std::pair<std::string, std::string>, uint64_t> n_issues_;
+  struct Counts {
+    uint64_t all = 0;
+    uint64_t kept = 0;
+  };
+  // By task and filter.
+  std::map<std::pair<std::string, std::string>, Counts> n_issues_;
+  std::vector<TaskNote> notes_;
+  uint64_t n_unreadable_files_ = 0;
 };
-
-std::string FileName(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? path : path.substr(slash + 1);
-}
 
 }  // namespace
 

@@ -41,8 +41,12 @@ struct RunFiles {
 // NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT or RESOURCE_EXHAUSTED for the
 // results file, see results.h. NOT_FOUND when `files` names none at all.
 //
-// The memory used is one row's, one batch's and the results file's, whatever the
-// size of the samples. A row costs one pass; see samples_benchmark.cc.
+// Notes: the rows' hashes do not give the results file's task hash (not looked at where
+// rows lack hashes, or were skipped).
+//
+// The memory used is that of a few chunks of rows on each thread, one row at least, and
+// the results file's, whatever the size of the samples. A row costs one pass; see
+// samples_benchmark.cc.
 absl::StatusOr<std::unique_ptr<RunReader>> OpenRun(const RunFiles& files,
                                                    const ReadOptions& options = {});
 

@@ -6,12 +6,15 @@
 
 #include <cmath>
 #include <fstream>
+#include <functional>
+#include <iterator>
 #include <map>
 
 namespace mirage::integrations::lm_eval {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 const std::string kData = "integrations/lm_eval/testdata/";
@@ -41,6 +44,15 @@ Everything ReadAll(const RunFiles& files, const ReadOptions& options = {}) {
   }
   EXPECT_EQ(all.reader->bytes_read(), all.reader->bytes_total());
   return all;
+}
+
+// "task/filter/n" each.
+std::vector<std::string> Counts(const RunReader& reader) {
+  std::vector<std::string> out;
+  for (const IssueCount& count : reader.issue_counts()) {
+    out.push_back(fmt::format("{}/{}/{}", count.task, count.filter, count.n));
+  }
+  return out;
 }
 
 RunFiles Demo() {
@@ -168,9 +180,7 @@ TEST(SamplesTest, SkipsDamagedRowsAndSaysWhy) {
           "whatever the model chose; skipped: check the task's doc_to_target",
           "10 : not a row of JSON: no object (starts with \"[1, 2]\")" + remedy,
           "11 : the file ends inside this row; skipped: it was cut off, evaluate again"));
-  EXPECT_EQ(all.reader->n_issues("mc", ""), 6u);
-  EXPECT_EQ(all.reader->n_issues("mc", "none"), 1u);
-  EXPECT_EQ(all.reader->n_issues("other", ""), 0u);
+  EXPECT_THAT(Counts(*all.reader), ElementsAre("mc//6", "mc/none/1"));
 }
 
 TEST(SamplesTest, ReadsArraysOfOldVersions) {
@@ -278,22 +288,83 @@ TEST(SamplesTest, RefusesRowsOverTheLimit) {
   ASSERT_EQ(all.reader->issues().size(), 4u);
   EXPECT_EQ(all.reader->issues()[3].line, 4u);
   EXPECT_EQ(all.reader->issues()[3].message,
-            "the row is larger than 100 bytes; skipped: raise the limit to read it");
-  EXPECT_EQ(all.reader->n_issues("demo_mc", ""), 4u);
+            "the row is larger than 100 bytes; skipped: raise the limit to read it "
+            "(--max-row-mib)");
+  EXPECT_THAT(Counts(*all.reader), ElementsAre("demo_mc//4"));
   EXPECT_THAT(all.reader->run().tasks(1).warnings(),
               ElementsAre("no samples file of this task beside the results file"));
 }
 
-TEST(SamplesTest, KeepsAHundredIssuesAndCountsAll) {
-  const std::string path = ::testing::TempDir() + "/issues.jsonl";
-  std::ofstream file(path);
-  for (int i = 0; i < 250; ++i) file << "junk\n";
-  file.close();
+TEST(SamplesTest, KeepsAFewIssuesOfEachTaskAndCountsAll) {
   RunFiles files;
-  files.samples = {{path, "t"}};
+  for (const char* task : {"a", "b"}) {
+    const std::string path = ::testing::TempDir() + "/issues_" + task + ".jsonl";
+    std::ofstream file(path);
+    for (int i = 0; i < 250; ++i) file << "junk\n";
+    files.samples.push_back({path, task});
+  }
   const Everything all = ReadAll(files);
-  EXPECT_EQ(all.reader->issues().size(), 100u);
-  EXPECT_EQ(all.reader->n_issues("t", ""), 250u);
+  EXPECT_EQ(all.reader->issues().size(), 2 * kKeptIssues);
+  EXPECT_EQ(all.reader->issues().back().task, "b");
+  EXPECT_THAT(Counts(*all.reader), ElementsAre("a//250", "b//250"));
+}
+
+// The demo's samples, one of them changed by `edit`.
+RunFiles Changed(const std::string& task, const std::function<void(std::string&)>& edit) {
+  RunFiles files = Demo();
+  for (SamplesFile& samples : files.samples) {
+    if (samples.task != task) continue;
+    std::ifstream in(samples.path);
+    std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    edit(text);
+    samples.path = ::testing::TempDir() + "/changed_" + task + ".jsonl";
+    std::ofstream(samples.path) << text;
+  }
+  return files;
+}
+
+TEST(SamplesTest, TheTaskHashProvesThePairing) {
+  EXPECT_THAT(ReadAll(Demo()).reader->notes(), IsEmpty());
+
+  // A digit of one document's hash.
+  const Everything changed = ReadAll(Changed("demo_gen", [](std::string& text) {
+    const size_t at = text.find("\"doc_hash\": \"") + 13;
+    text[at] = text[at] == '0' ? '1' : '0';
+  }));
+  ASSERT_EQ(changed.reader->notes().size(), 1u);
+  EXPECT_EQ(changed.reader->notes()[0].task, "demo_gen");
+  EXPECT_THAT(changed.reader->notes()[0].text, HasSubstr("are of another run than the results"));
+
+  // Two rows that changed places.
+  const Everything moved = ReadAll(Changed("demo_mc", [](std::string& text) {
+    const size_t end = text.find('\n') + 1;
+    text = text.substr(end) + text.substr(0, end);
+  }));
+  EXPECT_EQ(moved.reader->notes().size(), 1u);
+
+  // A row that is lost says so itself; one without a hash proves nothing.
+  const Everything lost =
+      ReadAll(Changed("demo_mc", [](std::string& text) { text.replace(0, 5, "xxxxx"); }));
+  EXPECT_THAT(lost.reader->notes(), IsEmpty());
+  EXPECT_EQ(lost.reader->issues().size(), 1u);
+  const Everything bare = ReadAll(Changed("demo_mc", [](std::string& text) {
+    text.replace(text.find("\"doc_hash\""), 10, "\"doc_hush\"");
+  }));
+  EXPECT_THAT(bare.reader->notes(), IsEmpty());
+}
+
+TEST(SamplesTest, CountsFilesThatCannotBeRead) {
+  RunFiles files = Demo();
+  files.samples[0].path = kData + "absent.jsonl";
+  files.samples[1].path = kData;
+  const Everything all = ReadAll(files);
+  EXPECT_EQ(all.reader->n_unreadable_files(), 2u);
+  ASSERT_EQ(all.reader->issues().size(), 2u);
+  EXPECT_EQ(all.reader->issues()[0].line, 0u);
+  EXPECT_EQ(all.reader->issues()[0].message,
+            "cannot open " + kData +
+                "absent.jsonl: No such file or directory; its samples are "
+                "missing");
 }
 
 TEST(SamplesTest, ReportsResultsThatCannotBeRead) {

@@ -1,5 +1,5 @@
-#ifndef METRICS_EMERGENCE_DISTORTION_H_
-#define METRICS_EMERGENCE_DISTORTION_H_
+#ifndef MIRAGE_METRICS_EMERGENCE_DISTORTION_H_
+#define MIRAGE_METRICS_EMERGENCE_DISTORTION_H_
 
 #include <cstdint>
 #include <optional>
@@ -124,4 +124,4 @@ absl::StatusOr<Distortion> EditDistanceDistortion(std::span<const double> edit_d
 
 }  // namespace mirage::metrics
 
-#endif  // METRICS_EMERGENCE_DISTORTION_H_
+#endif  // MIRAGE_METRICS_EMERGENCE_DISTORTION_H_

@@ -1,5 +1,5 @@
-#ifndef METRICS_EMERGENCE_RISK_H_
-#define METRICS_EMERGENCE_RISK_H_
+#ifndef MIRAGE_METRICS_EMERGENCE_RISK_H_
+#define MIRAGE_METRICS_EMERGENCE_RISK_H_
 
 #include <cstdint>
 #include <optional>
@@ -160,4 +160,4 @@ Risk AssessRisk(const RiskInput& input);
 
 }  // namespace mirage::metrics
 
-#endif  // METRICS_EMERGENCE_RISK_H_
+#endif  // MIRAGE_METRICS_EMERGENCE_RISK_H_

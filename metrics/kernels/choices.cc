@@ -10,6 +10,7 @@ namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr uint32_t kKeptChoices = 32;
 
 bool Contains(std::span<const uint32_t> golds, uint32_t k) {
   return std::find(golds.begin(), golds.end(), k) != golds.end();
@@ -101,8 +102,11 @@ ChoiceScores ScoreChoices(const ChoicesView& sample, const ChoiceDecisions& deci
   // Sums relative to the top choice, so that nothing underflows that matters.
   double sum_all = 0, sum_gold = 0, sum_wrong = 0, n_better = 0;
   const bool finite = top > -kInfinity;
+  // Kept for the Brier score where they fit; an exp costs more than all else here.
+  double kept[kKeptChoices];
   for (uint32_t k = 0; k < n; ++k) {
     const double e = finite ? std::exp(ll[k] - top) : 0.0;
+    if (k < kKeptChoices) kept[k] = e;
     sum_all += e;
     (Contains(golds, k) ? sum_gold : sum_wrong) += e;
     if (ll[k] > ll[best_gold]) n_better += 1;
@@ -133,7 +137,7 @@ ChoiceScores ScoreChoices(const ChoicesView& sample, const ChoiceDecisions& deci
     double brier = 0;
     const double gold_share = 1.0 / static_cast<double>(golds.size());
     for (uint32_t k = 0; k < n; ++k) {
-      const double q = std::exp(ll[k] - top) / sum_all;
+      const double q = (k < kKeptChoices ? kept[k] : std::exp(ll[k] - top)) / sum_all;
       const double d = q - (Contains(golds, k) ? gold_share : 0.0);
       brier += d * d;
     }

@@ -1,6 +1,8 @@
 #include "metrics/kernels/generation.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <string>
 
 namespace mirage::metrics {
@@ -8,6 +10,12 @@ namespace {
 
 absl::Status NoTarget() {
   return absl::InvalidArgumentError("targets is empty: give at least one accepted target");
+}
+
+// A target that is too long to compare with is farther than any other.
+bool IsNearer(const GenerationScores& a, const GenerationScores& b) {
+  return a.token_edit_distance < b.token_edit_distance ||
+         (std::isnan(b.token_edit_distance) && !std::isnan(a.token_edit_distance));
 }
 
 // A share of the target's positions, also where it has none.
@@ -19,8 +27,12 @@ double ShareOf(size_t hits, size_t target_length, size_t output_length) {
 }  // namespace
 
 GenerationScores ScoreTokenPair(std::span<const uint32_t> output, std::span<const uint32_t> target,
-                                EditDistanceScratch& scratch) {
-  const size_t distance = EditDistance(output, target, scratch);
+                                EditDistanceScratch& scratch, uint64_t max_cells) {
+  const bool equal = std::ranges::equal(output, target);
+  const bool comparable = equal || target.empty() || output.size() <= max_cells / target.size();
+  const auto distance = equal        ? 0.0
+                        : comparable ? static_cast<double>(EditDistance(output, target, scratch))
+                                     : std::numeric_limits<double>::quiet_NaN();
   const size_t longest = std::max(output.size(), target.size());
   const size_t common = std::min(output.size(), target.size());
   size_t prefix = 0;
@@ -29,10 +41,9 @@ GenerationScores ScoreTokenPair(std::span<const uint32_t> output, std::span<cons
   for (size_t i = prefix; i < common; ++i) hits += output[i] == target[i];
 
   GenerationScores scores{};
-  scores.exact_match = distance == 0 ? 1 : 0;
-  scores.token_edit_distance = static_cast<double>(distance);
-  scores.edit_similarity =
-      longest == 0 ? 1 : 1 - static_cast<double>(distance) / static_cast<double>(longest);
+  scores.exact_match = equal ? 1 : 0;
+  scores.token_edit_distance = distance;
+  scores.edit_similarity = longest == 0 ? 1 : 1 - distance / static_cast<double>(longest);
   scores.prefix_match = ShareOf(prefix, target.size(), output.size());
   scores.position_accuracy = ShareOf(hits, target.size(), output.size());
   scores.target_length = static_cast<uint32_t>(target.size());
@@ -59,9 +70,10 @@ absl::StatusOr<GenerationScores> GenerationScorer::ScoreText(
   GenerationScores best{};
   for (size_t t = 0; t < targets.size(); ++t) {
     SplitUnits(targets[t], options_.unit, words_, target_ids_);
-    GenerationScores scores = ScoreTokenPair(output_ids_, target_ids_, scratch_);
+    GenerationScores scores =
+        ScoreTokenPair(output_ids_, target_ids_, scratch_, options_.max_cells);
     scores.target_index = static_cast<uint32_t>(t);
-    if (t == 0 || scores.token_edit_distance < best.token_edit_distance) best = scores;
+    if (t == 0 || IsNearer(scores, best)) best = scores;
   }
   best.exact_match = AnyExactMatch(output, targets) ? 1 : 0;
   return best;
@@ -72,9 +84,9 @@ absl::StatusOr<GenerationScores> GenerationScorer::ScoreTokens(
   if (targets.empty()) return NoTarget();
   GenerationScores best{};
   for (size_t t = 0; t < targets.size(); ++t) {
-    GenerationScores scores = ScoreTokenPair(output, targets[t], scratch_);
+    GenerationScores scores = ScoreTokenPair(output, targets[t], scratch_, options_.max_cells);
     scores.target_index = static_cast<uint32_t>(t);
-    if (t == 0 || scores.token_edit_distance < best.token_edit_distance) best = scores;
+    if (t == 0 || IsNearer(scores, best)) best = scores;
   }
   return best;
 }

@@ -17,8 +17,9 @@
 // With several targets exact_match holds for any of them; all else is about the target with the
 // least edit distance, the first of those that tie.
 //
-// Complexity: that of EditDistance for each target; O(units) for the rest. Scratch memory is
-// reused, so that a sample of a usual size allocates nothing but its normalised texts.
+// Complexity: that of EditDistance for each target, bounded by max_cells; O(units) for the rest.
+// Scratch memory is reused, so that a sample of a usual size allocates nothing but its normalised
+// texts.
 #ifndef MIRAGE_METRICS_KERNELS_GENERATION_H_
 #define MIRAGE_METRICS_KERNELS_GENERATION_H_
 
@@ -34,16 +35,17 @@
 
 namespace mirage::metrics {
 
-// All are finite. With M the output's and L the target's length in units, and the target the
-// nearest:
+// All are finite but where the pair is too large to compare. With M the output's and L the target's
+// length in units, and the target the nearest:
 struct GenerationScores {
   // 1 if the output equals an accepted target (texts: after normalisation; ids: as they are), else
   // 0.
   double exact_match;
   // Least number of insertions, deletions and substitutions of units; an integer in
-  // [|M - L|, max(M, L)]. Lower is better.
+  // [|M - L|, max(M, L)]. Lower is better. NaN when every target is too long to compare with, see
+  // GenerationOptions::max_cells.
   double token_edit_distance;
-  // 1 - token_edit_distance / max(M, L), in [0, 1]; 1 when both are empty.
+  // 1 - token_edit_distance / max(M, L), in [0, 1]; 1 when both are empty. NaN with the distance.
   double edit_similarity;
   // Length of the longest common prefix / L, in [0, 1]. For an empty target: 1 if the output is
   // empty too, else 0. An output that goes on after the whole target has 1.
@@ -60,9 +62,21 @@ struct GenerationScores {
   uint32_t target_index;
 };
 
+struct GenerationOptions {
+  // What ScoreText counts in.
+  TextUnit unit = TextUnit::kCodepoints;
+  // What exact_match of ScoreText ignores.
+  NormalizeOptions normalize = {};
+  // Pairs with M * L above this get no edit distance (the rest of their scores is O(M + L)): a
+  // model that never stops must not cost minutes a sample. The default, 131072 x 131072 units,
+  // takes a fraction of a second; see edit_distance_benchmark.cc.
+  uint64_t max_cells = uint64_t{1} << 34;
+};
+
 // The scores against a single target, by its ids; exact_match is their equality, target_index 0.
 GenerationScores ScoreTokenPair(std::span<const uint32_t> output, std::span<const uint32_t> target,
-                                EditDistanceScratch& scratch);
+                                EditDistanceScratch& scratch,
+                                uint64_t max_cells = GenerationOptions{}.max_cells);
 
 // Which positions of a target the output has right, by both alignments. Element i of both is 0
 // or 1.
@@ -77,13 +91,6 @@ struct PositionHits {
 // Replaces `hits`; both vectors get L elements, those that the output does not reach 0. O(L).
 void FindPositionHits(std::span<const uint32_t> output, std::span<const uint32_t> target,
                       PositionHits& hits);
-
-struct GenerationOptions {
-  // What ScoreText counts in.
-  TextUnit unit = TextUnit::kCodepoints;
-  // What exact_match of ScoreText ignores.
-  NormalizeOptions normalize = {};
-};
 
 // Not for two threads at once.
 class GenerationScorer {

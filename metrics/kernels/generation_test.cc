@@ -1,6 +1,7 @@
 #include "metrics/kernels/generation.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <random>
 #include <span>
@@ -214,6 +215,28 @@ TEST(GenerationScorer, ScoresAgreeWithEachOther) {
     ASSERT_DOUBLE_EQ(s.prefix_match, static_cast<double>(miss - hits.from_start.begin()) /
                                          static_cast<double>(target.size()));
   }
+}
+
+TEST(GenerationScorerTest, PairsOverTheLimitHaveNoDistanceButEverythingElse) {
+  GenerationScorer scorer({.max_cells = 12});
+  const std::string_view targets[] = {"abcd"};
+  // 3 x 4 units are within it.
+  EXPECT_EQ(scorer.ScoreText("abx", targets)->token_edit_distance, 2);
+  const GenerationScores over = *scorer.ScoreText("abxd", targets);
+  EXPECT_TRUE(std::isnan(over.token_edit_distance));
+  EXPECT_TRUE(std::isnan(over.edit_similarity));
+  EXPECT_EQ(over.exact_match, 0);
+  EXPECT_EQ(over.prefix_match, 0.5);
+  EXPECT_EQ(over.position_accuracy, 0.75);
+  // Equal texts need no comparison, however long.
+  const GenerationScores equal = *scorer.ScoreText("abcd", targets);
+  EXPECT_EQ(equal.token_edit_distance, 0);
+  EXPECT_EQ(equal.exact_match, 1);
+  // A target that can be compared is nearer than one that cannot.
+  const std::string_view both[] = {"zzzzzzzz", "xyz"};
+  const GenerationScores nearest = *scorer.ScoreText("abxd", both);
+  EXPECT_EQ(nearest.target_index, 1);
+  EXPECT_EQ(nearest.token_edit_distance, 4);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-#ifndef METRICS_STATS_BOOTSTRAP_H_
-#define METRICS_STATS_BOOTSTRAP_H_
+#ifndef MIRAGE_METRICS_STATS_BOOTSTRAP_H_
+#define MIRAGE_METRICS_STATS_BOOTSTRAP_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -115,4 +115,4 @@ absl::StatusOr<BootstrapResult> BootstrapOfCounts(
 
 }  // namespace mirage::metrics
 
-#endif  // METRICS_STATS_BOOTSTRAP_H_
+#endif  // MIRAGE_METRICS_STATS_BOOTSTRAP_H_

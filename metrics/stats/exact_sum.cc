@@ -18,8 +18,6 @@
 namespace mirage::metrics {
 namespace {
 
-__extension__ using Uint128 = unsigned __int128;
-
 constexpr char kVersion = 1;
 constexpr uint64_t kChunkMask = 0xffffffffu;
 
@@ -36,6 +34,17 @@ uint64_t ReadLittleEndian(std::string_view bytes, size_t at, int count) {
     value |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[at + i])) << (8 * i);
   }
   return value;
+}
+
+// The largest biased exponent of the finite numbers; 0 when there are none.
+int LargestExponent(const double* xs, size_t n) {
+  constexpr uint64_t kExponent = uint64_t{0x7ff} << 52;
+  uint64_t largest = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const uint64_t exponent = std::bit_cast<uint64_t>(xs[i]) & kExponent;
+    largest = std::max(largest, exponent == kExponent ? 0 : exponent);
+  }
+  return static_cast<int>(largest >> 52);
 }
 
 }  // namespace
@@ -61,6 +70,73 @@ void ExactSum::AddProduct(double x, double y) {
   constexpr uint64_t kLow53 = (uint64_t{1} << 53) - 1;
   AddBits(static_cast<uint64_t>(product) & kLow53, position, sign);
   AddBits(static_cast<uint64_t>(product >> 53), position + 53, sign);
+}
+
+void ExactSum::AddAll(std::span<const double> xs) {
+  for (size_t at = 0; at < xs.size(); at += kBlock) {
+    AddBlock(xs.data() + at, std::min(kBlock, xs.size() - at));
+  }
+}
+
+void ExactSum::AddSquares(std::span<const double> xs) {
+  for (size_t at = 0; at < xs.size(); at += kBlock) {
+    AddSquareBlock(xs.data() + at, std::min(kBlock, xs.size() - at));
+  }
+}
+
+void ExactSum::AddBlock(const double* xs, size_t n) {
+  // One fixed-point number below the largest exponent takes nearly all of a usual column in
+  // registers; what lies outside it goes the other way.
+  constexpr int kWindow = 62;
+  const int base = std::max(LargestExponent(xs, n) - kWindow, 1);
+  Int128 sum = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const uint64_t bits = std::bit_cast<uint64_t>(xs[i]);
+    const int exponent = static_cast<int>(bits >> 52) & 0x7ff;
+    const int shift = exponent - base;
+    if (static_cast<unsigned>(shift) > kWindow || exponent == 0x7ff) {
+      if (xs[i] != 0) Add(xs[i]);
+      continue;
+    }
+    const uint64_t mantissa = (bits & kMantissaMask) | (uint64_t{1} << 52);
+    const int64_t sign = static_cast<int64_t>(bits) >> 63;
+    sum += static_cast<Int128>((static_cast<int64_t>(mantissa) ^ sign) - sign) << shift;
+  }
+  const int64_t sign = sum < 0 ? -1 : 0;
+  AddWide(sum < 0 ? Uint128{0} - static_cast<Uint128>(sum) : static_cast<Uint128>(sum),
+          base + kAddOffset, sign);
+}
+
+void ExactSum::AddSquareBlock(const double* xs, size_t n) {
+  constexpr int kWindow = 31;
+  const int base = std::max(LargestExponent(xs, n) - kWindow, 1);
+  constexpr uint64_t kLow53 = (uint64_t{1} << 53) - 1;
+  Uint128 low = 0;
+  Uint128 high = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const uint64_t bits = std::bit_cast<uint64_t>(xs[i]);
+    const int exponent = static_cast<int>(bits >> 52) & 0x7ff;
+    const int shift = exponent - base;
+    if (static_cast<unsigned>(shift) > kWindow || exponent == 0x7ff) {
+      if (xs[i] != 0) AddSquare(xs[i]);
+      continue;
+    }
+    const uint64_t mantissa = (bits & kMantissaMask) | (uint64_t{1} << 52);
+    const Uint128 square = static_cast<Uint128>(mantissa) * mantissa;
+    low += (square & kLow53) << (2 * shift);
+    high += (square >> 53) << (2 * shift);
+  }
+  const int position = 2 * (base - 1075) + kLowestExponent;
+  AddWide(low, position, 0);
+  AddWide(high, position + 53, 0);
+}
+
+void ExactSum::AddWide(Uint128 magnitude, int position, int64_t sign) {
+  constexpr uint64_t kLow53 = (uint64_t{1} << 53) - 1;
+  Spend(3);
+  AddBits(static_cast<uint64_t>(magnitude) & kLow53, position, sign);
+  AddBits(static_cast<uint64_t>(magnitude >> 53) & kLow53, position + 53, sign);
+  AddBits(static_cast<uint64_t>(magnitude >> 106), position + 106, sign);
 }
 
 void ExactSum::AddScaled(const ExactSum& other, double factor) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -227,6 +228,47 @@ TEST(ExactSumTest, AcceptedBytesRoundTrip) {
     used.RoundPair();
   }
   EXPECT_GT(accepted, 1000);
+}
+
+// Random bits, so every exponent, subnormal numbers, infinities and NaNs; and usual columns.
+TEST(ExactSumTest, ColumnsAreWhatTheirNumbersAreOneByOne) {
+  std::mt19937_64 random(20261123);
+  const double inf = std::numeric_limits<double>::infinity();
+  for (int trial = 0; trial < 600; ++trial) {
+    std::vector<double> xs(static_cast<size_t>(random() % 3000));
+    const int kind = trial % 6;
+    for (double& x : xs) {
+      const auto uniform = static_cast<double>(random() >> 11) * 0x1p-53;
+      switch (kind) {
+        case 0:
+          x = std::bit_cast<double>(random());
+          break;
+        case 1:
+          x = -20 * uniform;
+          break;
+        case 2:
+          x = (uniform - 0.5) * std::ldexp(1, static_cast<int>(random() % 140) - 70);
+          break;
+        case 3:
+          x = uniform < 0.3 ? 0.0 : uniform < 0.6 ? -0.0 : 1.0;
+          break;
+        case 4:
+          x = uniform < 0.01 ? -inf : std::bit_cast<double>(random() >> 12);  // subnormal
+          break;
+        default:
+          x = (uniform < 0.5 ? 1 : -1) * std::numeric_limits<double>::max() * uniform;
+      }
+    }
+    ExactSum one_by_one, together, squares_one_by_one, squares_together;
+    for (const double x : xs) {
+      one_by_one.Add(x);
+      squares_one_by_one.AddSquare(x);
+    }
+    together.AddAll(xs);
+    squares_together.AddSquares(xs);
+    ASSERT_EQ(together, one_by_one) << "kind " << kind;
+    ASSERT_EQ(squares_together, squares_one_by_one) << "kind " << kind;
+  }
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-#ifndef METRICS_STATS_INTERVALS_H_
-#define METRICS_STATS_INTERVALS_H_
+#ifndef MIRAGE_METRICS_STATS_INTERVALS_H_
+#define MIRAGE_METRICS_STATS_INTERVALS_H_
 
 #include <cstdint>
 #include <string_view>
@@ -83,4 +83,4 @@ absl::StatusOr<double> ZeroOfNUpperBound(uint64_t n, double level);
 
 }  // namespace mirage::metrics
 
-#endif  // METRICS_STATS_INTERVALS_H_
+#endif  // MIRAGE_METRICS_STATS_INTERVALS_H_

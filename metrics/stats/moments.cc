@@ -122,6 +122,59 @@ void Moments::Add(double x) {
   ++count_;
 }
 
+void Moments::AddAll(std::span<const double> xs) {
+  uint64_t n_zero = 0;
+  uint64_t n_one = 0;
+  double least = std::numeric_limits<double>::infinity();
+  double greatest = -std::numeric_limits<double>::infinity();
+  bool finite = true;
+  for (const double x : xs) {
+    n_zero += x == 0 ? 1 : 0;
+    n_one += x == 1 ? 1 : 0;
+    least = std::min(least, x);
+    greatest = std::max(greatest, x);
+    finite &= std::abs(x) < std::numeric_limits<double>::infinity();
+  }
+  if (!finite || xs.empty()) {
+    for (const double x : xs) Add(x);
+    return;
+  }
+  sum_.AddAll(xs);
+  // Most columns of accuracies hold nothing else.
+  if (n_zero + n_one == xs.size()) {
+    squares_.Add(static_cast<double>(n_one));
+  } else {
+    squares_.AddSquares(xs);
+  }
+  const bool first = count_ == n_nan();
+  min_ = first ? least + 0.0 : std::min(min_, least + 0.0);
+  max_ = first ? greatest + 0.0 : std::max(max_, greatest + 0.0);
+  n_zero_ += n_zero;
+  n_one_ += n_one;
+  count_ += xs.size();
+}
+
+void Moments::AddRepeated(double x, uint64_t n) {
+  const double size = std::abs(x);
+  if (n == 0) return;
+  if (x != 0 && !(size >= 0x1p-400 && size <= 0x1p400)) {
+    for (uint64_t i = 0; i < n; ++i) Add(x);
+    return;
+  }
+  const auto times = static_cast<double>(n);
+  sum_.AddProduct(x, times);
+  // The square as two doubles, exactly.
+  const double square = x * x;
+  squares_.AddProduct(square, times);
+  squares_.AddProduct(std::fma(x, x, -square), times);
+  const bool first = count_ == n_nan();
+  min_ = first ? x + 0.0 : std::min(min_, x + 0.0);
+  max_ = first ? x + 0.0 : std::max(max_, x + 0.0);
+  if (x == 0) n_zero_ += n;
+  if (x == 1) n_one_ += n;
+  count_ += n;
+}
+
 void Moments::Merge(const Moments& other) {
   if (other.count_ > other.n_nan()) {
     const bool first = count_ == n_nan();

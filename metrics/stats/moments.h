@@ -1,8 +1,9 @@
-#ifndef METRICS_STATS_MOMENTS_H_
-#define METRICS_STATS_MOMENTS_H_
+#ifndef MIRAGE_METRICS_STATS_MOMENTS_H_
+#define MIRAGE_METRICS_STATS_MOMENTS_H_
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,12 @@ class Moments {
  public:
   // Adds one value.
   void Add(double x);
+
+  // Adds all of `xs`, as Add would one by one; about three times as fast for usual columns.
+  void AddAll(std::span<const double> xs);
+
+  // Adds x `n` times, n < 2^53. O(1) for |x| in [2^-400, 2^400] and for 0.
+  void AddRepeated(double x, uint64_t n);
 
   // Adds all of another sample's values.
   void Merge(const Moments& other);
@@ -131,4 +138,4 @@ class RatioMoments {
 
 }  // namespace mirage::metrics
 
-#endif  // METRICS_STATS_MOMENTS_H_
+#endif  // MIRAGE_METRICS_STATS_MOMENTS_H_

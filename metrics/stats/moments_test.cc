@@ -1,9 +1,12 @@
 #include "metrics/stats/moments.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <limits>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -259,6 +262,33 @@ TEST(RatioMomentsTest, MergesAndTravels) {
     EXPECT_FALSE(RatioMoments::Deserialize(bytes.substr(0, size)).ok());
   }
   EXPECT_FALSE(RatioMoments::Deserialize(bytes + "x").ok());
+}
+
+TEST(MomentsTest, ColumnsAndRepeatsAreWhatTheirValuesAreOneByOne) {
+  std::mt19937_64 random(7);
+  const double values[] = {0.0,    -0.0,  1.0,     0.25,  -3.5,
+                           1e-300, 1e300, 1.0 / 3, -1e-5, -std::numeric_limits<double>::infinity()};
+  for (int trial = 0; trial < 300; ++trial) {
+    // The last values are rarer, so that most columns are finite.
+    const size_t n_values = trial % 10 == 0 ? std::size(values) : std::size(values) - 1;
+    std::vector<double> xs(static_cast<size_t>(random() % 50));
+    for (double& x : xs) x = values[random() % n_values];
+    Moments one_by_one, together, repeated;
+    const double start = values[random() % n_values];
+    for (Moments* m : {&one_by_one, &together, &repeated}) m->Add(start);
+    for (const double x : xs) one_by_one.Add(x);
+    together.AddAll(xs);
+    std::sort(xs.begin(), xs.end());
+    for (size_t i = 0; i < xs.size();) {
+      size_t j = i;
+      while (j < xs.size() && std::bit_cast<uint64_t>(xs[j]) == std::bit_cast<uint64_t>(xs[i])) ++j;
+      repeated.AddRepeated(xs[i], j - i);
+      i = j;
+    }
+    repeated.AddRepeated(5, 0);
+    ASSERT_EQ(together.Serialize(), one_by_one.Serialize());
+    ASSERT_EQ(repeated.Serialize(), one_by_one.Serialize());
+  }
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-#ifndef METRICS_STATS_RANDOM_H_
-#define METRICS_STATS_RANDOM_H_
+#ifndef MIRAGE_METRICS_STATS_RANDOM_H_
+#define MIRAGE_METRICS_STATS_RANDOM_H_
 
 #include <Random123/philox.h>
 
@@ -85,4 +85,4 @@ class CounterRng {
 
 }  // namespace mirage::metrics
 
-#endif  // METRICS_STATS_RANDOM_H_
+#endif  // MIRAGE_METRICS_STATS_RANDOM_H_

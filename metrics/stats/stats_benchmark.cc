@@ -75,6 +75,17 @@ void BmMomentsAdd(benchmark::State& state) {
 }
 BENCHMARK(BmMomentsAdd);
 
+// A batch of a sample file's column.
+void BmMomentsAddAll(benchmark::State& state) {
+  std::vector<double> xs(1000);
+  for (size_t i = 0; i < xs.size(); ++i) xs[i] = -0.01 * static_cast<double>(1 + i * i % 997);
+  Moments moments;
+  for (auto _ : state) moments.AddAll(xs);
+  benchmark::DoNotOptimize(moments);
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(xs.size()));
+}
+BENCHMARK(BmMomentsAddAll);
+
 void BmMomentsStandardError(benchmark::State& state) {
   Moments moments;
   for (double x : Values(4096)) moments.Add(x);

@@ -1,6 +1,7 @@
 #include "server/engine/engine.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <xxhash.h>
@@ -72,16 +73,21 @@ const TaskScorer* FindScorer(const ScoredRun& scored, const v1::RunTask& task,
   return nullptr;
 }
 
-// The tasks below a group, nested groups expanded; a cycle is cut.
+// The tasks below a group, nested groups expanded; a cycle is cut. Members that the run
+// does not have go to `missing`.
 void Leaves(const v1::Run& run, const v1::RunTask& task, absl::flat_hash_set<std::string>& visited,
-            std::vector<const v1::RunTask*>& leaves) {
+            std::vector<const v1::RunTask*>& leaves, std::vector<std::string>& missing) {
   if (!visited.insert(task.task()).second) return;
   if (task.members().empty()) {
     leaves.push_back(&task);
     return;
   }
   for (const std::string& member : task.members()) {
-    if (const v1::RunTask* below = FindTask(run, member)) Leaves(run, *below, visited, leaves);
+    if (const v1::RunTask* below = FindTask(run, member)) {
+      Leaves(run, *below, visited, leaves, missing);
+    } else if (visited.insert(member).second) {
+      missing.push_back(member);
+    }
   }
 }
 
@@ -116,11 +122,19 @@ class RunSummarizer {
   v1::TaskSummary Group(const v1::RunTask& group, const std::string& filter) {
     absl::flat_hash_set<std::string> visited;
     std::vector<const v1::RunTask*> leaves;
-    Leaves(scored_.run, group, visited, leaves);
+    std::vector<std::string> missing;
+    Leaves(scored_.run, group, visited, leaves, missing);
     std::vector<const v1::TaskSummary*> members;
     members.reserve(leaves.size());
     for (const v1::RunTask* leaf : leaves) members.push_back(&Task(*leaf, filter));
-    return SummarizeGroup(group, filter, members, options_);
+    v1::TaskSummary summary = SummarizeGroup(group, filter, members, options_);
+    if (!missing.empty()) {
+      summary.add_warnings(
+          fmt::format("the run has no results of {} of the group's members ({}): values computed "
+                      "here cover the others",
+                      missing.size(), fmt::join(missing, ", ")));
+    }
+    return summary;
   }
 
  private:
@@ -182,8 +196,19 @@ absl::Status IngestSession::Finish(const v1::IngestFinish& finish, v1::IngestRes
         fmt::format("finish.n_batches is {}, {} batches are committed: send the missing ones first",
                     finish.n_batches(), committed_));
   }
+  for (int i = 0; i < finish.notes_size(); ++i) {
+    if (FindTask(run_->run, finish.notes(i).task()) != nullptr) continue;
+    return absl::InvalidArgumentError(
+        fmt::format("finish.notes[{}].task is \"{}\", which header.run.tasks does not name", i,
+                    finish.notes(i).task()));
+  }
   finished_ = true;
   run_->issues.assign(finish.issues().begin(), finish.issues().end());
+  for (const v1::TaskNote& note : finish.notes()) {
+    for (v1::RunTask& task : *run_->run.mutable_tasks()) {
+      if (task.task() == note.task()) task.add_warnings(note.text());
+    }
+  }
   response->set_committed_sequence(committed_);
   response->set_run(engine_->Keep(std::move(run_)));
   return absl::OkStatus();

@@ -46,7 +46,8 @@ class IngestSession {
   absl::Status Add(const v1::SampleBatch& batch, uint64_t sequence, v1::IngestResponse* response);
 
   // Completes the run and sets its name in the response. FAILED_PRECONDITION when
-  // fewer batches arrived than `finish` names. Nothing may follow.
+  // fewer batches arrived than `finish` names, INVALID_ARGUMENT for a note on a task that the
+  // header does not name. Nothing may follow.
   absl::Status Finish(const v1::IngestFinish& finish, v1::IngestResponse* response);
 
  private:

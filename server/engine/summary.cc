@@ -276,6 +276,12 @@ class TaskSummarizer {
           "they are left out of every counterpart",
           scorer_->n_gold_unverified(), scorer_->n_samples()));
     }
+    if (scorer_->n_too_long() > 0) {
+      out_.add_warnings(fmt::format(
+          "the texts of {} of {} rows are too long to compare (output length times target length "
+          "above {}); they have no edit distance",
+          scorer_->n_too_long(), scorer_->n_samples(), metrics::GenerationOptions{}.max_cells));
+    }
   }
 
   const MetricInfo* Info(const std::string& metric) const {
@@ -359,6 +365,7 @@ class TaskSummarizer {
     }
     if (r.computed != nullptr) SetChance(*r.computed, &m);
     SetRederived(r, has_rows);
+    if (has_rows) WarnOfScores(r);
     CompareWithHarness(r);
     r.sharp =
         r.info != nullptr ? r.info->sharp : r.column != nullptr && r.column->values.IsBinary();
@@ -381,8 +388,9 @@ class TaskSummarizer {
       interval = Optional(metrics::Normal(value, m.reported_stderr(), options_.level));
     }
     if (!interval.has_value()) return;
-    SetInterval(*interval, &m);
     r.estimate.interval = interval;
+    Clip(r.info, r.estimate);
+    SetInterval(*r.estimate.interval, &m);
   }
 
   std::string Unit(const MetricInfo& info) const {
@@ -425,9 +433,32 @@ class TaskSummarizer {
     }
   }
 
+  // Rows that hold no number of a metric, or one that it cannot have.
+  void WarnOfScores(const Reported& r) {
+    if (r.column == nullptr) return;
+    const ReportedMetricColumn& column = *r.column;
+    if (column.n_impossible > 0) {
+      const std::string range =
+          r.info != nullptr && column.aggregation == Scored::MEAN
+              ? fmt::format("it lies between {} and {}", r.info->lower_bound, r.info->upper_bound)
+              : "a log-likelihood is at most 0, a length at least 0";
+      out_.add_warnings(fmt::format(
+          "{}: {} of {} rows hold a number that it cannot have ({}; {}); left out", column.metric,
+          column.n_impossible, scorer_->n_samples(), column.first_impossible, range));
+    }
+    if (column.n_missing > 0) {
+      out_.add_warnings(
+          fmt::format("{}: {} of {} rows hold no number of it; its value covers the "
+                      "others",
+                      column.metric, column.n_missing, scorer_->n_samples()));
+    }
+  }
+
   void CompareWithHarness(const Reported& r) {
     const v1::MetricSummary& m = r.summary;
     if (!complete_ || !m.has_value() || !m.has_reported_value()) return;
+    // Said by WarnOfScores, or with the golds: the value covers fewer rows than the harness's.
+    if (m.n() < scorer_->n_samples()) return;
     const double difference = std::abs(m.value() - m.reported_value());
     if (difference <= kSameValue * std::max(1.0, std::abs(m.reported_value()))) return;
     out_.add_warnings(
@@ -599,6 +630,7 @@ class TaskSummarizer {
         break;
       case Evidence::kGeneration:
         input.kind = metrics::RiskMetricKind::kEditDistanceOnly;
+        input.n_gold_unverified = scorer_->n_gold_unverified();
         if (IsUnavailable("token_edit_distance")) break;
         set(metrics::EditDistanceDistortion(scorer_->edit_distances(), scorer_->target_lengths(),
                                             seed));

@@ -129,17 +129,26 @@ void TaskScorer::Refuse(uint32_t i, std::string field, std::string message,
   bad->set_field(std::move(field));
 }
 
+void TaskScorer::HashKeys() {
+  sample_keys_.resize(view_.n);
+  for (uint32_t i = 0; i < view_.n; ++i) {
+    key_buffer_.assign(view_.doc_id[i]);
+    // Lengths as separators: no two keys share a byte string.
+    const auto append = [&](std::string_view part) {
+      const auto size = static_cast<uint32_t>(part.size());
+      key_buffer_.append(reinterpret_cast<const char*>(&size), sizeof(size));
+      key_buffer_.append(part);
+    };
+    append(view_.doc_hash.empty() ? std::string_view() : view_.doc_hash[i]);
+    append(view_.variant.empty() ? std::string_view() : view_.variant[i]);
+    sample_keys_[i] = Hash(key_buffer_.data(), key_buffer_.size());
+  }
+}
+
 bool TaskScorer::AcceptKey(uint32_t i, v1::IngestResponse* response) {
-  key_buffer_.assign(view_.doc_id[i]);
-  // Lengths as separators: no two keys share a byte string.
-  const auto append = [&](std::string_view part) {
-    const auto size = static_cast<uint32_t>(part.size());
-    key_buffer_.append(reinterpret_cast<const char*>(&size), sizeof(size));
-    key_buffer_.append(part);
-  };
-  append(view_.doc_hash.empty() ? std::string_view() : view_.doc_hash[i]);
-  append(view_.variant.empty() ? std::string_view() : view_.variant[i]);
-  sample_keys_[i] = Hash(key_buffer_.data(), key_buffer_.size());
+  // A set of a million keys is larger than the caches.
+  constexpr uint32_t kAhead = 16;
+  if (i + kAhead < view_.n) keys_.prefetch(sample_keys_[i + kAhead]);
   if (keys_.insert(sample_keys_[i]).second) return true;
   Refuse(i, fmt::format("samples[{}].doc_id", i),
          fmt::format("{} repeats an earlier sample of this task and filter (same doc_id, doc_hash "
@@ -243,13 +252,15 @@ void TaskScorer::ScoreChoiceSample(uint32_t i, const v1::SampleBatch& batch) {
   const metrics::ChoiceScores scores = metrics::ScoreChoices(sample, decisions);
   for (size_t m = 0; m < computed_.size(); ++m) {
     values_[m * view_.n + i] = scores.*computed_[m].info->choice;
-    const metrics::Chance chance = computed_[m].info->chance;
-    if (chance == metrics::Chance::kNone) continue;
-    const double guess =
-        chance == metrics::Chance::kMargin
-            ? scores.chance_margin
-            : metrics::ChanceValue(chance, n_choices, static_cast<uint32_t>(golds_.size()));
-    if (!std::isnan(guess)) computed_[m].chance.Add(guess);
+  }
+  const auto n_golds = static_cast<uint32_t>(golds_.size());
+  const auto shape = std::find_if(shapes_.begin(), shapes_.end(), [&](const ShapeCount& s) {
+    return s.n_choices == n_choices && s.n_golds == n_golds;
+  });
+  if (shape == shapes_.end()) {
+    shapes_.push_back({n_choices, n_golds, 1});
+  } else {
+    ++shape->n;
   }
   if (!std::isnan(scores.confidence)) calibration_.Add(scores.confidence, scores.acc == 1);
   const auto add_margin = [](metrics::MarginCounts& counts, double margin) {
@@ -261,14 +272,13 @@ void TaskScorer::ScoreChoiceSample(uint32_t i, const v1::SampleBatch& batch) {
   add_margin(margins_.acc_mutual_info, scores.margin_mutual_info);
   const double above = scores.margin - scores.chance_margin;
   if (std::isfinite(above)) {
-    margins_.margin_above_chance.Add(above);
-    margins_.margin.Add(scores.margin);
-    margins_.chance_margin.Add(scores.chance_margin);
+    above_chance_.push_back(above);
+    margin_.push_back(scores.margin);
+    chance_margin_.push_back(scores.chance_margin);
   }
-  const double log_p_above =
-      scores.log_p_gold_choices - metrics::ChanceValue(metrics::Chance::kLogShare, n_choices,
-                                                       static_cast<uint32_t>(golds_.size()));
-  if (std::isfinite(log_p_above)) margins_.log_p_above_chance.Add(log_p_above);
+  const double log_p_above = scores.log_p_gold_choices -
+                             metrics::ChanceValue(metrics::Chance::kLogShare, n_choices, n_golds);
+  if (std::isfinite(log_p_above)) log_p_above_chance_.push_back(log_p_above);
 }
 
 void TaskScorer::ScoreLikelihoodSample(uint32_t i) {
@@ -288,7 +298,7 @@ void TaskScorer::ScoreLikelihoodSample(uint32_t i) {
   }
 }
 
-void TaskScorer::ScoreGenerationSample(uint32_t i) {
+void TaskScorer::ScoreGenerationSample(uint32_t i, const v1::SampleBatch& batch) {
   const GenerationBatchView& g = view_.generation;
   const uint32_t first_target = g.targets_at[i];
   const uint32_t n_targets = g.targets_at[i + 1] - first_target;
@@ -296,7 +306,7 @@ void TaskScorer::ScoreGenerationSample(uint32_t i) {
   const uint32_t n_outputs = g.outputs_at[i + 1] - first_output;
   // Repeated outputs count by their mean: the sample stays the unit of inference.
   for (size_t m = 0; m < computed_.size(); ++m) values_[m * view_.n + i] = 0;
-  double edits = 0, length = 0;
+  double edits = 0, length = 0, exact_matches = 0;
   for (uint32_t o = first_output; o < first_output + n_outputs; ++o) {
     // Neither call fails: CheckGenerationSample made sure of a target.
     metrics::GenerationScores scores =
@@ -311,8 +321,26 @@ void TaskScorer::ScoreGenerationSample(uint32_t i) {
     for (size_t m = 0; m < computed_.size(); ++m) {
       values_[m * view_.n + i] += scores.*computed_[m].info->generation / n_outputs;
     }
+    exact_matches += scores.exact_match;
     edits += scores.token_edit_distance / n_outputs;
     length += static_cast<double>(scores.target_length) / n_outputs;
+  }
+  // The target of a row is what its harness compared with only if the comparison gives
+  // the harness's score.
+  if (exact_match_column_ >= 0 && n_outputs == 1) {
+    const double stated = batch.scores(exact_match_column_).values(static_cast<int>(i));
+    if ((stated == 0 || stated == 1) && stated != exact_matches) {
+      ++n_gold_unverified_;
+      // Its own exact match stays, to be counted as one that differs.
+      for (size_t m = 0; m < computed_.size(); ++m) {
+        if (!computed_[m].info->sharp) values_[m * view_.n + i] = kNan;
+      }
+      return;
+    }
+  }
+  if (std::isnan(edits)) {
+    ++n_too_long_;
+    return;
   }
   edit_distances_.push_back(edits);
   target_lengths_.push_back(length);
@@ -321,6 +349,7 @@ void TaskScorer::ScoreGenerationSample(uint32_t i) {
 void TaskScorer::MatchColumns(const v1::SampleBatch& batch) {
   column_of_.clear();
   std::fill(std::begin(verdict_columns_), std::end(verdict_columns_), -1);
+  exact_match_column_ = -1;
   for (int c = 0; c < batch.scores_size(); ++c) {
     const v1::ScoreColumn& column = batch.scores(c);
     auto found = std::find_if(reported_.begin(), reported_.end(),
@@ -333,7 +362,41 @@ void TaskScorer::MatchColumns(const v1::SampleBatch& batch) {
     for (int rule = 0; rule < 4; ++rule) {
       if (column.metric() == kVerdictMetrics[rule]) verdict_columns_[rule] = c;
     }
+    if (column.metric() == "exact_match" && !about_->normalization().custom()) {
+      exact_match_column_ = c;
+    }
   }
+}
+
+void TaskScorer::AddComputed() {
+  for (size_t m = 0; m < computed_.size(); ++m) {
+    ComputedMetric& metric = computed_[m];
+    const double* const column = values_.data() + m * view_.n;
+    gathered_.clear();
+    for (uint32_t i = 0; i < view_.n; ++i) {
+      if (!accepted_[i]) continue;
+      if (std::isnan(column[i])) {
+        ++metric.n_undefined;
+      } else {
+        gathered_.push_back(column[i]);
+      }
+    }
+    metric.values.AddAll(gathered_);
+    if (metric.info->chance == metrics::Chance::kMargin) {
+      metric.chance.AddAll(chance_margin_);
+      continue;
+    }
+    if (metric.info->chance == metrics::Chance::kNone) continue;
+    for (const ShapeCount& shape : shapes_) {
+      const double guess =
+          metrics::ChanceValue(metric.info->chance, shape.n_choices, shape.n_golds);
+      if (!std::isnan(guess)) metric.chance.AddRepeated(guess, shape.n);
+    }
+  }
+  margins_.margin_above_chance.AddAll(above_chance_);
+  margins_.margin.AddAll(margin_);
+  margins_.chance_margin.AddAll(chance_margin_);
+  margins_.log_p_above_chance.AddAll(log_p_above_chance_);
 }
 
 void TaskScorer::AddReported(const v1::SampleBatch& batch) {
@@ -341,11 +404,21 @@ void TaskScorer::AddReported(const v1::SampleBatch& batch) {
     const v1::ScoreColumn& column = batch.scores(c);
     ReportedMetricColumn& reported = reported_[column_of_[static_cast<size_t>(c)]];
     const bool weighted = !column.weights().empty();
+    const MetricInfo* const info = metrics::FindMetric(column.metric(), *evidence_);
+    // A row of any other aggregation holds a log-likelihood.
+    double lower = -std::numeric_limits<double>::infinity();
+    double upper = 0;
+    if (reported.aggregation == v1::ScoreColumn::Aggregation::MEAN ||
+        reported.aggregation == v1::ScoreColumn::Aggregation::AGGREGATION_UNSPECIFIED) {
+      lower = info != nullptr ? info->lower_bound : lower;
+      upper = info != nullptr ? info->upper_bound : -lower;
+    }
     // The column of Mirage's own values to compare with, if it has a definition.
     const double* own = nullptr;
     for (size_t m = 0; m < computed_.size(); ++m) {
       if (computed_[m].info->name == column.metric()) own = &values_[m * view_.n];
     }
+    gathered_.clear();
     for (uint32_t i = 0; i < view_.n; ++i) {
       if (!accepted_[i]) continue;
       const double value = column.values(static_cast<int>(i));
@@ -353,15 +426,23 @@ void TaskScorer::AddReported(const v1::SampleBatch& batch) {
         ++reported.n_missing;
         continue;
       }
+      const double weight = weighted ? column.weights(static_cast<int>(i)) : 0;
+      if (!(value >= lower && value <= upper) || !(weight >= 0) || std::isinf(weight)) {
+        if (reported.n_impossible++ == 0) {
+          reported.first_impossible =
+              weighted ? fmt::format("doc_id {}: {} of weight {}", view_.doc_id[i], value, weight)
+                       : fmt::format("doc_id {}: {}", view_.doc_id[i], value);
+        }
+        continue;
+      }
       if (!weighted) {
-        reported.values.Add(value);
+        gathered_.push_back(value);
         if (own != nullptr && !std::isnan(own[i])) {
           ++reported.n_compared;
           if (SameScore(own[i], value)) ++reported.n_same;
         }
         continue;
       }
-      const double weight = column.weights(static_cast<int>(i));
       reported.ratio.Add(value, weight);
       if (*evidence_ != Evidence::kDocument) continue;
       const bool per_word = column.metric() == "word_perplexity";
@@ -373,6 +454,7 @@ void TaskScorer::AddReported(const v1::SampleBatch& batch) {
         ++reported.n_same;
       }
     }
+    reported.values.AddAll(gathered_);
   }
 }
 
@@ -406,7 +488,12 @@ absl::Status TaskScorer::Add(const v1::SampleBatch& batch, bool return_scores,
   if (auto status = Start(batch); !status.ok()) return status;
   const uint32_t n = view_.n;
   accepted_.assign(n, 1);
-  sample_keys_.resize(n);
+  HashKeys();
+  above_chance_.clear();
+  margin_.clear();
+  chance_margin_.clear();
+  log_p_above_chance_.clear();
+  shapes_.clear();
   values_.assign(computed_.size() * n, kNan);
   MatchColumns(batch);
 
@@ -418,7 +505,7 @@ absl::Status TaskScorer::Add(const v1::SampleBatch& batch, bool return_scores,
         break;
       case Evidence::kGeneration:
         if (!CheckGenerationSample(i, response) || !AcceptKey(i, response)) continue;
-        ScoreGenerationSample(i);
+        ScoreGenerationSample(i, batch);
         break;
       case Evidence::kLikelihood:
       case Evidence::kDocument:
@@ -429,17 +516,7 @@ absl::Status TaskScorer::Add(const v1::SampleBatch& batch, bool return_scores,
     ++n_samples_;
     AddDigest(i);
   }
-  for (size_t m = 0; m < computed_.size(); ++m) {
-    const double* column = values_.data() + m * n;
-    for (uint32_t i = 0; i < n; ++i) {
-      if (!accepted_[i]) continue;
-      if (std::isnan(column[i])) {
-        ++computed_[m].n_undefined;
-      } else {
-        computed_[m].values.Add(column[i]);
-      }
-    }
-  }
+  AddComputed();
   AddReported(batch);
 
   if (return_scores) {

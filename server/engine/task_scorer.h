@@ -37,7 +37,8 @@ inline constexpr int kMaxDescribedBadSamples = 100;
 struct ComputedMetric {
   const metrics::MetricInfo* info = nullptr;
   metrics::Moments values;
-  // Samples for which the metric is not defined (no lengths, no wrong choice).
+  // Samples for which the metric is not defined (no lengths, no wrong choice, texts too long
+  // to compare).
   uint64_t n_undefined = 0;
   // What guessing gives, sample by sample.
   metrics::Moments chance;
@@ -52,6 +53,10 @@ struct ReportedMetricColumn {
   metrics::RatioMoments ratio;
   // Rows without a number.
   uint64_t n_missing = 0;
+  // Rows whose number the metric cannot have (acc = 7, a weight below 0): left out. The first
+  // of them, for a message.
+  uint64_t n_impossible = 0;
+  std::string first_impossible;
   // Rows compared with Mirage's own definition, and those that agree.
   uint64_t n_compared = 0;
   uint64_t n_same = 0;
@@ -89,7 +94,10 @@ class TaskScorer {
   // Samples that were accepted, refused, and of unverified gold.
   uint64_t n_samples() const { return n_samples_; }
   uint64_t n_bad() const { return n_bad_; }
+  // Unverified: no reading of the gold reproduces the harness's own score of the row.
   uint64_t n_gold_unverified() const { return n_gold_unverified_; }
+  // Samples of several megabytes of output and target, which are not compared.
+  uint64_t n_too_long() const { return n_too_long_; }
   // Unit of text comparisons: "codepoints", …, or the tokenizer of the ids.
   const std::string& unit_name() const { return unit_name_; }
 
@@ -108,15 +116,17 @@ class TaskScorer {
 
  private:
   absl::Status Start(const v1::SampleBatch& batch);
+  void HashKeys();
   bool AcceptKey(uint32_t i, v1::IngestResponse* response);
   void Refuse(uint32_t i, std::string field, std::string message, v1::IngestResponse* response);
   void ScoreChoiceSample(uint32_t i, const v1::SampleBatch& batch);
   bool CheckChoiceSample(uint32_t i, v1::IngestResponse* response);
   bool CheckGenerationSample(uint32_t i, v1::IngestResponse* response);
   bool CheckLikelihoodSample(uint32_t i, v1::IngestResponse* response);
-  void ScoreGenerationSample(uint32_t i);
+  void ScoreGenerationSample(uint32_t i, const v1::SampleBatch& batch);
   void ScoreLikelihoodSample(uint32_t i);
   void MatchColumns(const v1::SampleBatch& batch);
+  void AddComputed();
   void AddReported(const v1::SampleBatch& batch);
   void AddDigest(uint32_t i);
 
@@ -127,6 +137,7 @@ class TaskScorer {
   uint64_t n_samples_ = 0;
   uint64_t n_bad_ = 0;
   uint64_t n_gold_unverified_ = 0;
+  uint64_t n_too_long_ = 0;
   std::vector<ComputedMetric> computed_;
   std::vector<ReportedMetricColumn> reported_;
   MarginEvidence margins_;
@@ -146,11 +157,27 @@ class TaskScorer {
   std::string key_buffer_;
   std::vector<uint32_t> golds_;
   std::vector<GoldVerdict> verdicts_;
+  // What goes to one accumulator, gathered so that it is added at once.
+  std::vector<double> gathered_;
+  // Of the batch's samples, for MarginEvidence.
+  std::vector<double> above_chance_;
+  std::vector<double> margin_;
+  std::vector<double> chance_margin_;
+  std::vector<double> log_p_above_chance_;
+  // How many of the batch's samples have so many choices and so many golds; few pairs differ.
+  struct ShapeCount {
+    uint32_t n_choices = 0;
+    uint32_t n_golds = 0;
+    uint64_t n = 0;
+  };
+  std::vector<ShapeCount> shapes_;
   // reported_ index of each of the batch's score columns.
   std::vector<size_t> column_of_;
   // Score columns that hold the verdicts of acc, acc_norm, acc_bytes and
   // acc_mutual_info; -1 where the harness did not report them.
   int verdict_columns_[4] = {-1, -1, -1, -1};
+  // The one of exact_match, where Mirage's own definition is the harness's; else -1.
+  int exact_match_column_ = -1;
   metrics::GenerationScorer generation_;
 };
 

@@ -210,7 +210,18 @@ def test_sidecar_gives_the_same_bytes(attach: Attach, facts: Path, sidecar: str)
 def test_no_sidecar_there(attach: Attach, facts: Path) -> None:
     done = attach(facts, "--no-write", "--sidecar", "127.0.0.1:1")
     assert done.returncode == 4
-    assert "no sidecar answers at 127.0.0.1:1" in done.stderr
+    assert "no sidecar answered at 127.0.0.1:1" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "address", ["", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:http", "10.1.2.3:8750", "unix:"]
+)
+def test_an_address_that_is_none_is_a_usage_error(
+    attach: Attach, facts: Path, address: str
+) -> None:
+    done = attach(facts, "--no-write", "--sidecar", address)
+    assert done.returncode == 2
+    assert "--sidecar" in done.stderr
 
 
 # Bad input
@@ -233,6 +244,10 @@ def test_usage(attach: Attach, binary: Path, facts: Path) -> None:
     assert attach().returncode == 2
     assert attach(facts, "--no-such-flag").returncode == 2
     assert attach(facts, "--output-format", "xml").returncode == 2
+    for flag in ("-o", "--output", "--write-dir"):
+        done = attach(facts, flag, "")
+        assert done.returncode == 2, flag
+        assert "must not be empty" in done.stderr
     shown = subprocess.run([binary, "attach", "--help"], capture_output=True, text=True, check=True)
     assert "Examples:" in shown.stdout
 
@@ -322,9 +337,46 @@ def test_wrong_samples_are_noticed(attach: Attach, facts: Path) -> None:
 
     edit_rows(facts / "x" / MC.replace("demo_mc", "demo_gen"), lower)
     found = tasks(report(attach(facts, "--output-format", "json", "--no-write")))
-    text = " ".join(found["demo_gen", "strict"]["warnings"])
+    strict = found["demo_gen", "strict"]
+    text = " ".join(strict["warnings"])
     assert "the harness reported 0.675" in text
-    assert metric(found["demo_gen", "strict"], "exact_match")["rederived"] < 1
+    rederived = metric(strict, "exact_match")["rederived"]
+    assert rederived < 1
+    # A target that does not give the harness's score is not what it compared with.
+    assert strict["n_gold_unverified"] == round((1 - rederived) * 40) > 0
+    assert metric(strict, "token_edit_distance")["n"] == 40 - strict["n_gold_unverified"]
+    codes = [r["code"] for r in metric(strict, "exact_match")["mirage_risk"]["reasons"]]
+    assert "GOLD_UNVERIFIED" in codes
+
+
+def test_samples_that_are_not_those_that_were_hashed(attach: Attach, facts: Path) -> None:
+    def swap(rows: list[Any]) -> list[Any]:
+        rows[0]["prompt_hash"], rows[1]["prompt_hash"] = rows[1]["prompt_hash"], "0" * 64
+        return rows
+
+    found = tasks(report(attach(facts, "--output-format", "json", "--no-write")))
+    assert not any("task hash" in w for t in found.values() for w in t["warnings"])
+    edit_rows(facts / "x" / MC, swap)
+    found = tasks(report(attach(facts, "--output-format", "json", "--no-write")))
+    assert [name for name, task in found.items() if "task hash" in " ".join(task["warnings"])] == [
+        ("demo_mc", "none")
+    ]
+
+
+def test_scores_that_no_metric_can_have(attach: Attach, facts: Path) -> None:
+    def spoil(rows: list[Any]) -> list[Any]:
+        rows[0]["acc"], rows[1]["acc_norm"] = 7.0, "Infinity"
+        del rows[2]["acc"]
+        return rows
+
+    edit_rows(facts / "x" / MC, spoil)
+    mc = tasks(report(attach(facts, "--output-format", "json", "--no-write")))["demo_mc", "none"]
+    assert metric(mc, "acc")["n"] == 38
+    assert metric(mc, "acc_norm")["n"] == 39
+    warnings = "\n".join(mc["warnings"])
+    assert "acc: 1 of 40 rows hold a number that it cannot have (doc_id 0: 7; it lies" in warnings
+    assert "acc: 1 of 40 rows hold no number of it" in warnings
+    assert "may not be those" not in warnings
 
 
 def test_oversized_row_is_refused_and_a_flag_raises_the_limit(attach: Attach, facts: Path) -> None:
@@ -414,16 +466,87 @@ def test_what_the_filter_left_is_not_made_up(attach: Attach, facts: Path) -> Non
     assert "filtered_resps is empty" in " ".join(found["demo_gen", "strict"]["warnings"])
 
 
-def test_read_only_folder_costs_a_warning(attach: Attach, facts: Path) -> None:
+@pytest.fixture
+def plain_attach(binary: Path) -> Attach:
+    """`mirage attach` under the permissions of files, which root is above."""
+    prefix: list[str] = []
     if os.geteuid() == 0:
-        pytest.skip("root may write everywhere")
+        prefix = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
+        if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
+            pytest.skip("root may read and write everywhere, and setpriv cannot take that away")
+
+    def run(*arguments: str | Path, **_: Any) -> subprocess.CompletedProcess[str]:
+        command = [*prefix, str(binary), "attach", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    return run
+
+
+def test_read_only_folder_costs_a_warning(plain_attach: Attach, facts: Path) -> None:
     (facts / "x").chmod(0o555)
     try:
-        done = attach(facts)
+        done = plain_attach(facts, "--samples")
+        chosen = plain_attach(facts, "--write-dir", facts / "x")
     finally:
         (facts / "x").chmod(0o755)
     assert done.returncode == 0
     assert "cannot write" in done.stderr
+    assert chosen.returncode == 4
+
+
+def test_samples_that_cannot_be_read(plain_attach: Attach, facts: Path) -> None:
+    (facts / "x" / MC).chmod(0)
+    try:
+        done = plain_attach(facts, "--output-format", "json", "--no-write")
+    finally:
+        (facts / "x" / MC).chmod(0o644)
+    assert done.returncode == 4, "the rest is printed, but it is not all"
+    assert f"{MC}: Permission denied; its samples are missing" in done.stderr
+    found = tasks(json.loads(done.stdout))
+    assert found["demo_mc", "none"]["n_samples"] == 0
+    assert found["demo_ll", "none"]["n_samples"] > 0
+    assert not any(":0:" in w for w in found["demo_mc", "none"]["warnings"])
+
+
+def test_a_run_that_is_named_twice_is_taken_once(attach: Attach, facts: Path) -> None:
+    link = facts.parent / "link"
+    link.symlink_to(facts)
+    once = attach(facts, "--no-write")
+    again = attach(facts, link, facts / "x" / RESULTS, facts / "x" / MC, "--no-write")
+    assert again.returncode == 0
+    assert again.stdout == once.stdout
+    assert again.stderr.count("it is taken once") == 3
+
+
+def test_dash_is_standard_output(attach: Attach, facts: Path) -> None:
+    done = attach(facts, "--no-write", "-o", "-", cwd=facts)
+    assert done.stdout == attach(facts, "--no-write").stdout
+    assert not (facts / "-").exists()
+
+
+def test_sample_files_of_many_tasks(attach: Attach, facts: Path, tmp_path: Path) -> None:
+    """One file a task, with the rows of all its filters."""
+    out = tmp_path / "out"
+    out.mkdir()
+    attach(facts, "--samples", "--write-dir", out)
+    names = sorted(p.name for p in out.iterdir())
+    date = RESULTS.removeprefix("results_").removesuffix(".json")
+    assert f"mirage_samples_demo_mc_{date}.jsonl" in names
+    assert not any(name.endswith(".tmp") for name in names)
+    rows = (out / f"mirage_samples_demo_gen_{date}.jsonl").read_text().splitlines()
+    assert json.loads(rows[0])["generator"].startswith("mirage ")
+    filters = [json.loads(row)["filter"] for row in rows[1:]]
+    assert sorted(set(filters)) == ["loose", "strict"]
+
+
+def test_help_on_a_full_disk_is_no_success(binary: Path) -> None:
+    with open("/dev/full", "w") as full:
+        for arguments in (["--version"], ["--help"], ["attach", "--help"]):
+            done = subprocess.run(
+                [binary, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            )
+            assert done.returncode == 4
+            assert "cannot write to standard output" in done.stderr
 
 
 def test_help_is_quick_to_read(binary: Path) -> None:
