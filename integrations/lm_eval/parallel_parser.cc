@@ -10,6 +10,8 @@ namespace mirage::integrations::lm_eval {
 namespace {
 
 constexpr uint64_t kMaxTextUnderWay = uint64_t{32} << 20;
+// Enough that a thread seldom waits for the one that takes them.
+constexpr size_t kChunksPerThread = 4;
 // More would wait for the thread that scores.
 constexpr size_t kMaxThreads = 4;
 
@@ -25,6 +27,7 @@ void ParseChunk(const RowChunk& chunk, const ReadOptions& options, RowParser* pa
   parsed->n_batches = 0;
   parsed->issues.clear();
   parsed->n_issues.clear();
+  parsed->n_rows = chunk.rows.size();
   parsed->hashes.clear();
   parsed->has_hashes = true;
   parsed->bytes_consumed = chunk.bytes_consumed;
@@ -145,7 +148,7 @@ void ParallelParser::Work() {
       std::unique_lock<std::mutex> lock(mutex_);
       may_cut_.wait(lock, [&] {
         return stop_ || source_ended_ ||
-               (!cutting_ && under_way_.size() < 2 * n_threads_ &&
+               (!cutting_ && under_way_.size() < kChunksPerThread * n_threads_ &&
                 (under_way_.empty() || text_under_way_ < kMaxTextUnderWay));
       });
       if (stop_ || source_ended_) return;

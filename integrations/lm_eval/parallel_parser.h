@@ -42,6 +42,8 @@ struct ParsedChunk {
   std::vector<Issue> issues;
   // All of them, by filter.
   std::map<std::string, uint64_t> n_issues;
+  // Rows, those with issues included.
+  uint64_t n_rows = 0;
   // doc_hash, prompt_hash and target_hash of every row, one after the other.
   std::string hashes;
   // False when some row does not tell all three.
@@ -60,7 +62,7 @@ inline constexpr size_t kChunkBytes = size_t{1} << 20;
 void ParseChunk(const RowChunk& chunk, const ReadOptions& options, RowParser* parser,
                 ParsedChunk* parsed);
 
-// Not thread-safe itself. At most 2 * threads chunks are under way, and no more than
+// Not thread-safe itself. At most 4 * threads chunks are under way, and no more than
 // one once their text exceeds 32 MiB, whatever the size of a row.
 class ParallelParser {
  public:

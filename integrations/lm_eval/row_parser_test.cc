@@ -21,7 +21,8 @@ const double kNaN = std::nan("");
 // One batch of rows.
 class Rows {
  public:
-  explicit Rows(TaskConfig config = {}) : parser_(std::move(config), {}) {
+  explicit Rows(TaskConfig config = {}, const ReadOptions& options = {})
+      : parser_(std::move(config), options) {
     parser_.StartBatch(&batch_);
   }
   Outcome Add(std::string row) {
@@ -257,7 +258,9 @@ std::string Generation(const std::string& target, const std::string& outputs,
 }
 
 TEST(RowParserTest, ReadsGenerations) {
-  Rows rows(Config("generate_until"));
+  ReadOptions options;
+  options.join_hashes = true;
+  Rows rows(Config("generate_until"), options);
   ASSERT_EQ(rows.Add(Generation(R"(" 1\n\u00e9")", R"(["\ud83d x\\y "])", R"({"temperature": 0.5})",
                                 R"(, "metrics": ["exact_match", "bleu"], "exact_match": 1, )"
                                 R"("bleu": ["a", "b"])")),
@@ -270,6 +273,17 @@ TEST(RowParserTest, ReadsGenerations) {
       "\"t\" lengths: 1 } } generation { outputs { data: \"\\357\\277\\275 x\\\\y \" lengths: 8 "
       "} targets { data: \" 1\\n\\303\\251\" lengths: 5 } temperature: 0.5 } scores { metric: "
       "\"exact_match\" values: 1 aggregation: MEAN } scores { metric: \"bleu\" values: nan }");
+}
+
+TEST(RowParserTest, KeepsTheHashesThatJoinTasksOnlyWhenAsked) {
+  Rows rows(Config("generate_until"));
+  ASSERT_EQ(rows.Add(Generation("\"x\"", R"(["one"])")), Outcome::kAppended);
+  EXPECT_EQ(rows.batch().keys().ShortDebugString(),
+            "doc_id { data: \"3\" lengths: 1 } doc_hash { data: \"d\" lengths: 1 }");
+  // What the task hash is made of is there all the same.
+  std::string hashes;
+  EXPECT_TRUE(rows.parser().AppendHashes(&hashes));
+  EXPECT_EQ(hashes, "dpt");
 }
 
 TEST(RowParserTest, ReadsSeveralOutputsAndTargets) {

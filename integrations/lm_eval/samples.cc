@@ -150,6 +150,7 @@ class Reader final : public RunReader {
       task_hash_.reset();
       if (!StatedHash().empty()) task_hash_ = std::make_unique<TaskHash>();
       has_task_issues_ = false;
+      n_rows_ = 0;
       source_ = std::make_unique<RowSource>(
           [this](char* data, size_t size) { return file_.Read(data, size); },
           options_.max_row_bytes);
@@ -174,6 +175,7 @@ class Reader final : public RunReader {
     }
     for (const auto& [filter, n] : chunk_->n_issues) n_issues_[{task(), filter}].all += n;
     has_task_issues_ |= !chunk_->n_issues.empty();
+    n_rows_ += chunk_->n_rows;
     if (!chunk_->has_hashes) task_hash_.reset();
     if (task_hash_ != nullptr) task_hash_->Add(chunk_->hashes);
     if (!chunk_->status.ok()) {
@@ -183,8 +185,10 @@ class Reader final : public RunReader {
   }
 
   void CloseCurrent() {
-    // Rows that were lost say so themselves, and give another hash for sure.
-    if (task_hash_ != nullptr && !has_task_issues_ && task_hash_->Finish() != StatedHash()) {
+    // Rows that were lost say so themselves, those that are missing are counted by the
+    // summary; either gives another hash for sure.
+    const bool is_whole = !has_task_issues_ && n_rows_ >= StatedRows();
+    if (task_hash_ != nullptr && is_whole && task_hash_->Finish() != StatedHash()) {
       notes_.push_back(
           {task(), fmt::format("the hashes of the rows of {} do not give the task hash of the "
                                "results file: the samples were changed, or are of another run than "
@@ -198,12 +202,24 @@ class Reader final : public RunReader {
     file_.Close();
   }
 
-  // What the results file says that the rows' hashes give.
-  std::string_view StatedHash() const {
+  // What the results file says of this task; null when nothing.
+  const v1::RunTask* About() const {
     for (const v1::RunTask& about : results_.run.tasks()) {
-      if (about.task() == task()) return about.task_hash();
+      if (about.task() == task()) return &about;
     }
-    return {};
+    return nullptr;
+  }
+
+  // What the rows' hashes should give; empty where it is not known.
+  std::string_view StatedHash() const {
+    const v1::RunTask* const about = About();
+    return about == nullptr ? std::string_view() : std::string_view(about->task_hash());
+  }
+
+  // Rows of one filter.
+  uint64_t StatedRows() const {
+    const v1::RunTask* const about = About();
+    return about == nullptr ? 0 : about->n_samples_effective();
   }
 
   void AddUnreadable(std::string message) {
@@ -235,6 +251,7 @@ class Reader final : public RunReader {
   // Null where there is nothing to compare with.
   std::unique_ptr<TaskHash> task_hash_;
   bool has_task_issues_ = false;
+  uint64_t n_rows_ = 0;
 
   // Bytes read of the files before, and of this one.
   uint64_t bytes_done_ = 0;

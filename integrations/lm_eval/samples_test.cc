@@ -225,8 +225,7 @@ TEST(SamplesTest, ReadsVersion043) {
   EXPECT_EQ(
       all.batches[0].ShortDebugString(),
       "task: \"mc\" filter: \"none\" n_samples: 1 keys { doc_id { data: \"0\" lengths: 1 } "
-      "doc_hash { data: \"d\" lengths: 1 } prompt_hash { data: \"p\" lengths: 1 } target_hash { "
-      "data: \"t\" lengths: 1 } } multiple_choice { n_choices: 2 log_likelihoods: -1.5 "
+      "doc_hash { data: \"d\" lengths: 1 } } multiple_choice { n_choices: 2 log_likelihoods: -1.5 "
       "log_likelihoods: -0.5 n_bytes: 2 n_bytes: 3 n_chars: 2 n_chars: 3 golds: 1 is_greedy: "
       "false is_greedy: true } scores { metric: \"acc\" values: 1 aggregation: MEAN }");
   EXPECT_FALSE(all.reader->run().has_n_parameters());

@@ -6,8 +6,9 @@
 
 Both read the same files and write their derived files into folders of their own. Prints, for
 each, the median wall and CPU time, the throughput, the peak resident memory (resource usage of
-the child, its own children included), the ratio of the two, and the ratio of each to a bare pass
-that only reads the bytes. The files are in the page cache before the first measurement. At the
+the child, its own children included), the ratio of the two, and the ratio of each to a pass that
+only reads the bytes and, with --simdjson-pass, to one that parses the rows with simdjson and uses
+nothing of them, on one thread (bazel build //tests/benchmarks:simdjson_pass). The files are in the page cache before the first measurement. At the
 end the values of both are compared (1e-9), so that no fast wrong answer wins; a mismatch exits 1.
 Timings never fail. Needs numpy and rapidfuzz for the reference.
 """
@@ -64,6 +65,12 @@ def bare_pass(files: list[Path]) -> float:
     return time.perf_counter() - began
 
 
+def simdjson_pass(binary: Path, files: list[Path]) -> float:
+    """Seconds to parse all rows, as the binary measures itself."""
+    done = subprocess.run([binary, *files], capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[0])
+
+
 def describe(runs: list[Measurement], size: int, bare: float) -> dict[str, float]:
     wall = statistics.median(m.wall for m in runs)
     return {
@@ -88,6 +95,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         default=Path(os.environ.get("MIRAGE_BIN", REPOSITORY / "mirage")),
         help="the binary (default: MIRAGE_BIN, else the launcher)",
     )
+    parser.add_argument("--simdjson-pass", type=Path, metavar="BIN", help="time this, too")
     parser.add_argument("--json", type=Path, help="also write the numbers there")
     options = parser.parse_args(arguments)
     if options.repeats < 1:
@@ -121,9 +129,12 @@ def run(options: argparse.Namespace, work: Path) -> int:
     subprocess.run(version, capture_output=True, check=False)
     bare_pass(files)
     bare = []
+    parsed = []
     runs: dict[str, list[Measurement]] = {"mirage": [], "python": []}
     for turn in range(options.repeats):
         bare.append(bare_pass(files))
+        if options.simdjson_pass:
+            parsed.append(simdjson_pass(options.simdjson_pass, files))
         for name, command in commands.items():
             runs[name].append(measure(command, work / f"{name}.log"))
             print(f"  {turn + 1}/{options.repeats} {name} {runs[name][-1].wall:.2f} s", flush=True)
@@ -133,6 +144,12 @@ def run(options: argparse.Namespace, work: Path) -> int:
     ratio = table["python"]["wall_s"] / table["mirage"]["wall_s"]
     print(f"\n{len(files)} samples files, {size / 1e6:.0f} MB, medians of {options.repeats} runs")
     print(f"bare pass  {fastest:.3f} s  {size / fastest / 1e6:.0f} MB/s")
+    if parsed:
+        simdjson = statistics.median(parsed)
+        print(
+            f"simdjson   {simdjson:.3f} s  {size / simdjson / 1e6:.0f} MB/s, one thread;"
+            f" mirage takes {table['mirage']['wall_s'] / simdjson:.2f} times as long"
+        )
     for name, row in table.items():
         print(
             f"{name:9s}  {row['wall_s']:.3f} s  CPU {row['cpu_s']:.3f} s"
@@ -144,6 +161,7 @@ def run(options: argparse.Namespace, work: Path) -> int:
         content = {
             "bytes": size,
             "bare_pass_s": fastest,
+            "simdjson_pass_s": statistics.median(parsed) if parsed else None,
             **table,
             "ratio": ratio,
             "runs": {name: [asdict(m) for m in measured] for name, measured in runs.items()},

@@ -588,6 +588,7 @@ class GenerationScorer(Scorer):
         removed += string.digits if arguments.get("ignore_numbers") else ""
         self.removed = str.maketrans("", "", removed) if removed else None
         self.choices = task.config.get("doc_to_choice")
+        self.custom = bool(self.ignore) or task.config.get("process_results") is not None
         self.keys: list[tuple[Any, ...]] = []
         self.rows: list[tuple[float, ...]] = []
         self.same: list[float] = []
@@ -641,7 +642,12 @@ class GenerationScorer(Scorer):
             accepted = {self.normal(t) for t in targets}
             hits = [self.normal(o) in accepted for o in outputs]
             own = sum(hits) / len(hits) if len(targets) == 1 else float(any(hits))
-            self.same.append(float(own == float(row["exact_match"])))
+            same = own == float(row["exact_match"])
+            self.same.append(float(same))
+            # A target that does not give the harness's score is not what it compared with.
+            if not same and len(outputs) == 1 and not self.custom:
+                self.n_gold_unverified += 1
+                values = (NAN,) * len(values)
         self.keys.append((row.get("doc_id"), row.get("doc_hash")))
         self.rows.append(values)
         if len(self.rows) >= BLOCK:
