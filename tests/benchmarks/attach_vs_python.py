@@ -8,9 +8,10 @@ Both read the same files and write their derived files into folders of their own
 each, the median wall and CPU time, the throughput, the peak resident memory (resource usage of
 the child, its own children included), the ratio of the two, and the ratio of each to a pass that
 only reads the bytes and, with --simdjson-pass, to one that parses the rows with simdjson and uses
-nothing of them, on one thread (bazel build //tests/benchmarks:simdjson_pass). The files are in the page cache before the first measurement. At the
-end the values of both are compared (1e-9), so that no fast wrong answer wins; a mismatch exits 1.
-Timings never fail. Needs numpy and rapidfuzz for the reference.
+nothing of them, on one thread (bazel build //tests/benchmarks:simdjson_pass). The files are in
+the page cache before the first measurement. At the end the values of both are compared (1e-9),
+so that no fast wrong answer wins; a mismatch exits 1. Timings never fail. Needs numpy and
+rapidfuzz for the reference.
 """
 
 from __future__ import annotations
