@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,7 +16,7 @@ namespace {
 RowSource::ReadFn FromText(std::string_view text) {
   return [text, at = size_t{0}](char* data, size_t size) mutable -> absl::StatusOr<size_t> {
     const size_t n = std::min(size, text.size() - at);
-    if (n > 0) std::memcpy(data, text.data() + at, n);
+    std::copy_n(text.data() + at, n, data);
     at += n;
     return n;
   };
@@ -143,7 +142,7 @@ TEST(ParallelParserTest, AnErrorOfTheFileEndsIt) {
       [&](char* data, size_t size) -> absl::StatusOr<size_t> {
         const size_t n = std::min(size, text.size() - at);
         if (n == 0) return absl::UnavailableError("the disk is gone");
-        std::memcpy(data, text.data() + at, n);
+        std::copy_n(text.data() + at, n, data);
         at += n;
         return n;
       },

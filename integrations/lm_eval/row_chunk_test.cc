@@ -1,7 +1,6 @@
 #include "integrations/lm_eval/row_chunk.h"
 
 #include <algorithm>
-#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,7 +15,7 @@ using Kind = RowSource::Row::Kind;
 RowSource::ReadFn FromText(std::string_view text) {
   return [text, at = size_t{0}](char* data, size_t size) mutable -> absl::StatusOr<size_t> {
     const size_t n = std::min(size, text.size() - at);
-    if (n > 0) std::memcpy(data, text.data() + at, n);
+    std::copy_n(text.data() + at, n, data);
     at += n;
     return n;
   };
@@ -78,7 +77,7 @@ TEST(ReadChunkTest, TellsWhyAFileEnds) {
       [&](char* data, size_t) -> absl::StatusOr<size_t> {
         if (!first) return absl::UnavailableError("the disk is gone");
         first = false;
-        std::memcpy(data, "{\"a\":1}\n", 8);
+        std::copy_n("{\"a\":1}\n", 8, data);
         return 8;
       },
       1000);
