@@ -26,8 +26,9 @@ class Rows {
     parser_.StartBatch(&batch_);
   }
   Outcome Add(std::string row) {
-    row.append(kRowPadding, '\0');
-    return parser_.Append(std::string_view(row).substr(0, row.size() - kRowPadding), &batch_);
+    row_ = std::move(row);
+    row_.append(kRowPadding, '\0');
+    return parser_.Append(std::string_view(row_).substr(0, row_.size() - kRowPadding), &batch_);
   }
   // The message of a refused row.
   std::string Refused(const std::string& row) {
@@ -42,6 +43,8 @@ class Rows {
 
  private:
   RowParser parser_;
+  // The parser reads the last row again when it is asked for its hashes.
+  std::string row_;
   v1::SampleBatch batch_;
 };
 
