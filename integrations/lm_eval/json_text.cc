@@ -220,13 +220,23 @@ std::string Unescaped(std::string_view escaped) {
 
 uint64_t CountCodePoints(std::string_view utf8) {
   // Eight bytes at a time: those that continue a character have bit 7 and not bit 6.
+  const auto continuing = [](uint64_t bytes) {
+    return (bytes >> 7) & ~(bytes >> 6) & 0x0101010101010101u;
+  };
   uint64_t n_continuing = 0;
   size_t i = 0;
   for (; i + 8 <= utf8.size(); i += 8) {
     uint64_t bytes = 0;
     std::memcpy(&bytes, utf8.data() + i, 8);
-    const uint64_t continuing = (bytes >> 7) & ~(bytes >> 6) & 0x0101010101010101u;
-    n_continuing += static_cast<uint64_t>(std::popcount(continuing));
+    n_continuing += static_cast<uint64_t>(std::popcount(continuing(bytes)));
+  }
+  if (i < utf8.size() && utf8.size() >= 8) {
+    // The last eight bytes, less those that were counted.
+    uint64_t bytes = 0;
+    std::memcpy(&bytes, utf8.data() + utf8.size() - 8, 8);
+    const size_t counted = 8 - (utf8.size() - i);
+    n_continuing += static_cast<uint64_t>(std::popcount(continuing(bytes) >> (8 * counted)));
+    return utf8.size() - n_continuing;
   }
   for (; i < utf8.size(); ++i) {
     n_continuing += (static_cast<unsigned char>(utf8[i]) & 0xC0) == 0x80 ? 1 : 0;

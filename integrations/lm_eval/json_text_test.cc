@@ -38,6 +38,19 @@ TEST(CountTest, CountsCodePoints) {
   EXPECT_EQ(CountCodePoints(""), 0u);
   EXPECT_EQ(CountCodePoints("Größe ist"), 9u);
   EXPECT_EQ(CountCodePoints("\U0001F600"), 1u);
+  // Every length, from every place in a word: words and what is left of one count the same.
+  std::string text;
+  while (text.size() < 64) text += "aé\u20ac\U0001F600";
+  for (size_t begin = 0; begin < 16; ++begin) {
+    for (size_t length = 0; begin + length <= text.size(); ++length) {
+      uint64_t expected = 0;
+      for (const char c : text.substr(begin, length)) {
+        if ((static_cast<unsigned char>(c) & 0xC0) != 0x80) ++expected;
+      }
+      EXPECT_EQ(CountCodePoints(std::string_view(text).substr(begin, length)), expected)
+          << begin << " " << length;
+    }
+  }
 }
 
 // Expected: Python 3.11, len(re.split(r"\s+", text)).

@@ -562,8 +562,11 @@ error_code RowParser::Impl::ReadArguments(ondemand::value& value) {
 }
 
 error_code RowParser::Impl::ReadFields(std::string_view row) {
-  doc_id_ = doc_ = target_ = raw_responses_ = filter_raw_ = metrics_raw_ = Raw();
-  doc_hash_ = prompt_hash_ = target_hash_ = Raw();
+  // One by one: a chain of assignments reads back what it has just written.
+  for (Raw* const field : {&doc_id_, &doc_, &target_, &raw_responses_, &filter_raw_, &metrics_raw_,
+                           &doc_hash_, &prompt_hash_, &target_hash_}) {
+    *field = Raw();
+  }
   has_filtered_ = false;
   requests_.clear();
   responses_.Clear();

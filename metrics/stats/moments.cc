@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
@@ -123,32 +124,46 @@ void Moments::Add(double x) {
 }
 
 void Moments::AddAll(std::span<const double> xs) {
-  uint64_t n_zero = 0;
-  uint64_t n_one = 0;
-  double least = std::numeric_limits<double>::infinity();
-  double greatest = -std::numeric_limits<double>::infinity();
+  // Lanes, so that no comparison waits for the one before.
+  constexpr size_t kLanes = 4;
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  std::array<uint64_t, kLanes> zeros{};
+  std::array<uint64_t, kLanes> ones{};
+  std::array<double, kLanes> least;
+  std::array<double, kLanes> greatest;
+  least.fill(kInfinity);
+  greatest.fill(-kInfinity);
   bool finite = true;
-  for (const double x : xs) {
-    n_zero += x == 0 ? 1 : 0;
-    n_one += x == 1 ? 1 : 0;
-    least = std::min(least, x);
-    greatest = std::max(greatest, x);
-    finite &= std::abs(x) < std::numeric_limits<double>::infinity();
+  const auto look = [&](double x, size_t lane) {
+    zeros[lane] += x == 0 ? 1 : 0;
+    ones[lane] += x == 1 ? 1 : 0;
+    least[lane] = std::min(least[lane], x);
+    greatest[lane] = std::max(greatest[lane], x);
+    finite &= std::abs(x) < kInfinity;
+  };
+  size_t i = 0;
+  for (; i + kLanes <= xs.size(); i += kLanes) {
+    for (size_t lane = 0; lane < kLanes; ++lane) look(xs[i + lane], lane);
   }
+  for (; i < xs.size(); ++i) look(xs[i], 0);
   if (!finite || xs.empty()) {
     for (const double x : xs) Add(x);
     return;
   }
   sum_.AddAll(xs);
+  const uint64_t n_zero = std::accumulate(zeros.begin(), zeros.end(), uint64_t{0});
+  const uint64_t n_one = std::accumulate(ones.begin(), ones.end(), uint64_t{0});
   // Most columns of accuracies hold nothing else.
   if (n_zero + n_one == xs.size()) {
     squares_.Add(static_cast<double>(n_one));
   } else {
     squares_.AddSquares(xs);
   }
+  const double all_least = *std::min_element(least.begin(), least.end());
+  const double all_greatest = *std::max_element(greatest.begin(), greatest.end());
   const bool first = count_ == n_nan();
-  min_ = first ? least + 0.0 : std::min(min_, least + 0.0);
-  max_ = first ? greatest + 0.0 : std::max(max_, greatest + 0.0);
+  min_ = first ? all_least + 0.0 : std::min(min_, all_least + 0.0);
+  max_ = first ? all_greatest + 0.0 : std::max(max_, all_greatest + 0.0);
   n_zero_ += n_zero;
   n_one_ += n_one;
   count_ += xs.size();
