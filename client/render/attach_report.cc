@@ -1,12 +1,14 @@
 #include "client/render/attach_report.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
 #include <cmath>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -16,15 +18,23 @@
 namespace mirage::client {
 namespace {
 
-// A number for people: four decimals as lm-eval prints, more digits where these
-// would show nothing.
-std::string Number(double value) {
+constexpr int kDecimals = 4;      // as lm-eval prints
+constexpr int kMostDecimals = 8;  // beyond, the exponent says more
+
+// Decimals that show two digits of a number's error.
+int DecimalsFor(double error) {
+  if (!(error > 0) || !std::isfinite(error)) return kDecimals;
+  return std::clamp(1 - static_cast<int>(std::floor(std::log10(error))), kDecimals, kMostDecimals);
+}
+
+// A number for people: more digits where these decimals would show nothing.
+std::string Number(double value, int decimals = kDecimals) {
   if (std::isnan(value)) return "NaN";
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
   const double size = std::abs(value);
-  if (value != 0 && size < 5e-4) return fmt::format("{:.2e}", value);
+  if (value != 0 && size < 5 * std::pow(10, -decimals)) return fmt::format("{:.2e}", value);
   if (size >= 1e7) return fmt::format("{:.4e}", value);
-  return fmt::format("{:.4f}", value);
+  return fmt::format("{:.{}f}", value, decimals);
 }
 
 std::string_view LevelName(v1::MirageRisk::Level level) {
@@ -79,15 +89,27 @@ constexpr bool kRightAligned[kColumns] = {false, true,  false, true,  false, fal
                                           true,  false, true,  false, true,  false};
 
 using Cells = std::vector<std::string>;
+// What the counterparts that are shown mean, by name.
+using Legend = std::map<std::string, std::string>;
+// Two numbers are the same when they differ by no more than this, relative to the
+// larger of the second and 1.
+constexpr double kSameValue = 1e-12;
+// What the levels mean, once a report.
+constexpr std::string_view kRiskLegend =
+    "HIGH: the next step of progress would look like a jump, or the test set is blind here; follow "
+    "the counterparts.\n"
+    "low: not shown to bend much. none: moves in proportion. unknown: nothing recorded that could "
+    "tell.";
 
 struct Row {
   Cells cells = Cells(kColumns);
   v1::MirageRisk::Level level = v1::MirageRisk::LEVEL_UNSPECIFIED;
 };
 
-std::string IntervalText(const v1::MetricSummary& m) {
+std::string IntervalText(const v1::MetricSummary& m, int decimals) {
   if (!m.has_interval()) return "";
-  return fmt::format("[{}, {}]", Number(m.interval().lower()), Number(m.interval().upper()));
+  return fmt::format("[{}, {}]", Number(m.interval().lower(), decimals),
+                     Number(m.interval().upper(), decimals));
 }
 
 Row MetricRow(const v1::MetricSummary& m) {
@@ -97,15 +119,17 @@ Row MetricRow(const v1::MetricSummary& m) {
   row.cells[kArrow] = m.higher_is_better() ? "↑" : "↓";
   // Without samples the harness's own number is all there is.
   const bool own = m.has_value();
-  row.cells[kValue] = own                      ? Number(m.value())
-                      : m.has_reported_value() ? Number(m.reported_value())
-                                               : "-";
   const bool has_error = own ? m.has_stderr() : m.has_reported_stderr();
+  const double error = own ? m.stderr() : m.reported_stderr();
+  const int decimals = has_error ? DecimalsFor(error) : kDecimals;
+  row.cells[kValue] = own                      ? Number(m.value(), decimals)
+                      : m.has_reported_value() ? Number(m.reported_value(), decimals)
+                                               : "-";
   if (has_error) {
     row.cells[kPlusMinus] = "±";
-    row.cells[kStderr] = Number(own ? m.stderr() : m.reported_stderr());
+    row.cells[kStderr] = Number(error, decimals);
   }
-  row.cells[kInterval] = IntervalText(m);
+  row.cells[kInterval] = IntervalText(m, decimals);
   if (m.has_chance()) row.cells[kChance] = Number(m.chance());
   if (!counterpart) {
     row.level = m.mirage_risk().level();
@@ -114,27 +138,49 @@ Row MetricRow(const v1::MetricSummary& m) {
   return row;
 }
 
+// The harness's own number, in a row below, where the rows give another one.
+std::optional<Row> HarnessRow(const v1::MetricSummary& m) {
+  if (!m.has_value() || !m.has_reported_value()) return std::nullopt;
+  const double scale = std::max(1.0, std::abs(m.reported_value()));
+  if (std::abs(m.value() - m.reported_value()) <= kSameValue * scale) return std::nullopt;
+  Row row;
+  row.cells[kMetric] = "  (the harness's)";
+  row.cells[kValue] = Number(m.reported_value());
+  return row;
+}
+
+// Whether a counterpart says nothing that `shown` does not: characters and bytes of
+// plain text are as many.
+bool IsSameNumber(const v1::MetricSummary& shown, const v1::MetricSummary& m) {
+  return m.has_value() && m.stderr() > 0 && m.value() == shown.value() && m.n() == shown.n() &&
+         m.stderr() == shown.stderr();
+}
+
 // The rows of a run: reported metrics and the counterparts to show.
-std::vector<Row> RowsOf(const v1::RunSummary& run, const TableOptions& options) {
+std::vector<Row> RowsOf(const v1::RunSummary& run, const TableOptions& options, Legend* legend) {
   std::vector<Row> rows;
   for (const v1::TaskSummary& task : run.tasks()) {
     bool first = true;
-    int shown = 0, hidden = 0;
+    std::vector<const v1::MetricSummary*> shown;
+    int hidden = 0;
     const auto flush_hidden = [&] {
       if (hidden > 0) {
         Row more;
         more.cells[kMetric] = fmt::format("  … {} more", hidden);
         rows.push_back(std::move(more));
       }
-      shown = hidden = 0;
+      shown.clear();
+      hidden = 0;
     };
     for (const v1::MetricSummary& m : task.metrics()) {
       if (m.role() == v1::MetricSummary::COUNTERPART) {
-        if (!options.all_metrics && shown >= kShownCounterparts) {
+        const bool is_shown = std::any_of(
+            shown.begin(), shown.end(), [&](const auto* other) { return IsSameNumber(*other, m); });
+        if (!options.all_metrics && (is_shown || shown.size() >= kShownCounterparts)) {
           ++hidden;
           continue;
         }
-        ++shown;
+        shown.push_back(&m);
       } else {
         flush_hidden();
       }
@@ -147,6 +193,11 @@ std::vector<Row> RowsOf(const v1::RunSummary& run, const TableOptions& options) 
         first = false;
       }
       rows.push_back(std::move(row));
+      if (m.role() == v1::MetricSummary::REPORTED) {
+        if (auto harness = HarnessRow(m); harness.has_value()) rows.push_back(*std::move(harness));
+      } else if (legend != nullptr && !m.summary().empty()) {
+        legend->emplace(m.metric(), m.summary());
+      }
     }
     flush_hidden();
   }
@@ -167,20 +218,29 @@ struct Missing {
   std::string reason;
 };
 
-std::vector<Missing> MissingOf(const v1::RunSummary& run) {
+// "a, b, c" or, unless all are asked for, "a and 8 more".
+std::string MissingNames(const std::vector<std::string>& metrics, bool all) {
+  constexpr size_t kNamed = 3;
+  if (!all && metrics.size() > kNamed) {
+    return fmt::format("{} and {} more metrics", metrics.front(), metrics.size() - 1);
+  }
+  return fmt::format("{}", fmt::join(metrics, ", "));
+}
+
+std::vector<Missing> MissingOf(const v1::RunSummary& run, bool all_metrics) {
   std::vector<Missing> all;
   for (const v1::TaskSummary& task : run.tasks()) {
-    std::vector<Missing> of_task;
+    std::vector<std::pair<std::string, std::vector<std::string>>> by_reason;
     for (const v1::Unavailable& missing : task.unavailable()) {
-      auto found = std::find_if(of_task.begin(), of_task.end(),
-                                [&](const Missing& m) { return m.reason == missing.reason(); });
-      if (found == of_task.end()) {
-        of_task.push_back({TaskName(task), SafeText(missing.metric()), missing.reason()});
-      } else {
-        found->metrics += ", " + SafeText(missing.metric());
+      auto found = std::find_if(by_reason.begin(), by_reason.end(),
+                                [&](const auto& entry) { return entry.first == missing.reason(); });
+      if (found == by_reason.end()) {
+        found = by_reason.insert(by_reason.end(), {missing.reason(), {}});
       }
+      found->second.push_back(SafeText(missing.metric()));
     }
-    for (Missing& missing : of_task) {
+    for (const auto& [reason, metrics] : by_reason) {
+      Missing missing{TaskName(task), MissingNames(metrics, all_metrics), reason};
       auto found = std::find_if(all.begin(), all.end(), [&](const Missing& m) {
         return m.reason == missing.reason && m.metrics == missing.metrics;
       });
@@ -212,17 +272,48 @@ std::string IntervalHeader(const v1::RunSummary& run) {
   return "Interval";
 }
 
-void AppendTable(const std::vector<Row>& rows, const std::string& interval_header, bool color,
-                 std::string& out) {
+// Columns to print: all, or, where they do not fit into `width` columns (0: no limit), without
+// those that say least, and never those that are empty.
+std::vector<Column> ColumnsToPrint(const std::vector<Row>& rows, const size_t (&widths)[kColumns],
+                                   size_t width) {
+  std::vector<Column> columns;
+  for (int c = 0; c < kColumns; ++c) columns.push_back(static_cast<Column>(c));
+  if (width == 0) return columns;
+  const auto total = [&] {
+    size_t sum = 1;
+    for (const Column c : columns) sum += widths[c] + 1;
+    return sum;
+  };
+  const auto drop = [&](Column column) {
+    columns.erase(std::remove(columns.begin(), columns.end(), column), columns.end());
+  };
+  const auto says_something = [&](Column column) {
+    return std::any_of(rows.begin(), rows.end(), [&](const Row& row) {
+      return !row.cells[column].empty() && row.cells[column] != "none";
+    });
+  };
+  for (const Column column : {kFilter, kChance}) {
+    if (total() > width && !says_something(column)) drop(column);
+  }
+  for (const Column column : {kVersion, kShots, kStderr, kPlusMinus}) {
+    if (total() > width) drop(column);
+  }
+  return columns;
+}
+
+void AppendTable(const std::vector<Row>& rows, const std::string& interval_header,
+                 const TableOptions& options, std::string& out) {
   size_t widths[kColumns];
   Cells header;
   for (int c = 0; c < kColumns; ++c) {
     header.emplace_back(c == kInterval ? interval_header : std::string(kHeaders[c]));
-    widths[c] = DisplayWidth(header[c]);
+    // Markdown's rule needs a dash in every column.
+    widths[c] = std::max<size_t>(1, DisplayWidth(header[c]));
     for (const Row& row : rows) widths[c] = std::max(widths[c], DisplayWidth(row.cells[c]));
   }
+  const std::vector<Column> columns = ColumnsToPrint(rows, widths, options.width);
   const auto line = [&](const Cells& cells, std::string_view risk_color) {
-    for (int c = 0; c < kColumns; ++c) {
+    for (const Column c : columns) {
       out += "|";
       const std::string cell =
           kRightAligned[c] ? PadLeft(cells[c], widths[c]) : PadRight(cells[c], widths[c]);
@@ -234,30 +325,59 @@ void AppendTable(const std::vector<Row>& rows, const std::string& interval_heade
     out += "|\n";
   };
   line(header, "");
-  for (int c = 0; c < kColumns; ++c) {
+  for (const Column c : columns) {
     out += "|";
     out += std::string(widths[c], '-');
   }
   out += "|\n";
   for (const Row& row : rows) {
-    const bool tint = color && row.level != v1::MirageRisk::LEVEL_UNSPECIFIED;
+    const bool tint = options.color && row.level != v1::MirageRisk::LEVEL_UNSPECIFIED;
     line(row.cells, tint ? LevelColor(row.level) : std::string_view());
   }
 }
 
-// Visits each risk that says something: everything but NONE.
+// Visits each risk that says something, the highest first.
 void ForEachRisk(
     const v1::RunSummary& run,
     const std::function<void(const v1::TaskSummary&, const v1::MetricSummary&)>& visit) {
-  for (const auto wanted : {v1::MirageRisk::HIGH, v1::MirageRisk::UNKNOWN, v1::MirageRisk::LOW}) {
+  // Of a continuous metric there is nothing to explain.
+  const auto is_continuous = [](const v1::MetricSummary& m) {
+    const auto& reasons = m.mirage_risk().reasons();
+    return std::any_of(reasons.begin(), reasons.end(),
+                       [](const v1::Reason& reason) { return reason.code() == "CONTINUOUS"; });
+  };
+  for (const auto wanted :
+       {v1::MirageRisk::HIGH, v1::MirageRisk::UNKNOWN, v1::MirageRisk::LOW, v1::MirageRisk::NONE}) {
     for (const v1::TaskSummary& task : run.tasks()) {
       for (const v1::MetricSummary& m : task.metrics()) {
-        if (m.role() == v1::MetricSummary::REPORTED && m.mirage_risk().level() == wanted) {
+        if (m.role() == v1::MetricSummary::REPORTED && m.mirage_risk().level() == wanted &&
+            !is_continuous(m)) {
           visit(task, m);
         }
       }
     }
   }
+}
+
+// Visits each warning of a run, those of a task with its name.
+void ForEachWarning(const v1::RunSummary& run,
+                    const std::function<void(const std::string& text)>& visit) {
+  for (const std::string& warning : run.warnings()) visit(warning);
+  for (const v1::TaskSummary& task : run.tasks()) {
+    for (const std::string& warning : task.warnings()) {
+      visit(fmt::format("{}: {}", TaskName(task), warning));
+    }
+  }
+}
+
+// Lines after the first, indented by two.
+std::string Indented(std::string_view lines) {
+  std::string out;
+  for (const char c : lines) {
+    out += c;
+    if (c == '\n') out += "  ";
+  }
+  return out;
 }
 
 std::string CsvCell(std::string_view raw) {
@@ -289,15 +409,27 @@ std::string MarkdownCell(std::string_view text) {
 
 std::string AttachTable(const v1::AttachReport& report, const TableOptions& options) {
   std::string out;
+  Legend legend;
+  bool any_risk = false, any_hidden = false;
   for (const v1::RunSummary& run : report.runs()) {
     if (!out.empty()) out += "\n";
     out += RunTitle(run) + "\n";
-    AppendTable(RowsOf(run, options), IntervalHeader(run), options.color, out);
+    const std::vector<Row> rows = RowsOf(run, options, &legend);
+    AppendTable(rows, IntervalHeader(run), options, out);
 
+    // What may make the numbers above wrong comes before what they mean.
     bool any = false;
+    const auto warn = [&](const std::string& text) {
+      if (!any) out += "\nWarnings\n";
+      any = true;
+      out += fmt::format("  {}\n", text);
+    };
+    ForEachWarning(run, [&](const std::string& text) { warn(SafeText(text)); });
+
+    any = false;
     ForEachRisk(run, [&](const v1::TaskSummary& task, const v1::MetricSummary& m) {
       if (!any) out += "\nMirage risk\n";
-      any = true;
+      any = any_risk = true;
       const std::string level = PadRight(LevelName(m.mirage_risk().level()), 7);
       const std::string tinted =
           options.color ? fmt::format("{}{}\x1b[0m", LevelColor(m.mirage_risk().level()), level)
@@ -309,31 +441,34 @@ std::string AttachTable(const v1::AttachReport& report, const TableOptions& opti
     });
 
     any = false;
-    for (const Missing& missing : MissingOf(run)) {
+    for (const Missing& missing : MissingOf(run, options.all_metrics)) {
       if (!any) out += "\nNot available\n";
       any = true;
       out += fmt::format("  {}: {}\n    {}\n", missing.tasks, missing.metrics,
                          SafeText(missing.reason));
     }
-
-    any = false;
-    const auto warn = [&](const std::string& text) {
-      if (!any) out += "\nWarnings\n";
-      any = true;
-      out += fmt::format("  {}\n", text);
-    };
-    for (const std::string& warning : run.warnings()) warn(SafeText(warning));
-    for (const v1::TaskSummary& task : run.tasks()) {
-      for (const std::string& warning : task.warnings()) {
-        warn(fmt::format("{}: {}", TaskName(task), SafeText(warning)));
-      }
+    any_hidden |= std::any_of(rows.begin(), rows.end(), [](const Row& row) {
+      return row.cells[kMetric].rfind("  … ", 0) == 0;
+    });
+  }
+  if (any_risk) out += fmt::format("\nLevels of risk\n  {}\n", Indented(kRiskLegend));
+  if (!legend.empty()) {
+    out += "\nCounterparts\n";
+    size_t width = 0;
+    for (const auto& [name, meaning] : legend)
+      width = std::max(width, DisplayWidth(SafeText(name)));
+    for (const auto& [name, meaning] : legend) {
+      out += fmt::format("  {}  {}\n", PadRight(SafeText(name), width), SafeText(meaning));
     }
+    if (any_hidden) out += "  --all-metrics shows the others.\n";
   }
   return out;
 }
 
 std::string AttachMarkdown(const v1::AttachReport& report, const TableOptions& options) {
   std::string out;
+  Legend legend;
+  bool any_risk = false;
   for (const v1::RunSummary& run : report.runs()) {
     if (!out.empty()) out += "\n";
     out += fmt::format("### {}\n\n", MarkdownCell(RunTitle(run)));
@@ -343,7 +478,7 @@ std::string AttachMarkdown(const v1::AttachReport& report, const TableOptions& o
     out += "|\n";
     for (int c = 0; c < kColumns; ++c) out += kRightAligned[c] ? "|---:" : "|:---";
     out += "|\n";
-    for (Row& row : RowsOf(run, options)) {
+    for (Row& row : RowsOf(run, options, &legend)) {
       const bool counterpart = row.cells[kMetric].substr(0, 2) == "  ";
       for (int c = 0; c < kColumns; ++c) {
         // Leading spaces do not indent in Markdown.
@@ -354,31 +489,32 @@ std::string AttachMarkdown(const v1::AttachReport& report, const TableOptions& o
       out += "|\n";
     }
     bool any = false;
-    ForEachRisk(run, [&](const v1::TaskSummary& task, const v1::MetricSummary& m) {
-      if (!any) out += "\n**Mirage risk**\n\n";
-      any = true;
-      out += fmt::format("- **{}** {} {}\n", LevelName(m.mirage_risk().level()),
-                         MarkdownCell(TaskName(task)), MarkdownCell(m.metric()));
-      for (const v1::Reason& reason : m.mirage_risk().reasons()) {
-        out += fmt::format("  - {}\n", MarkdownCell(reason.text()));
-      }
-    });
-    any = false;
     const auto item = [&](const std::string& heading, const std::string& text) {
       if (!any) out += fmt::format("\n**{}**\n\n", heading);
       any = true;
       out += fmt::format("- {}\n", text);
     };
-    for (const Missing& missing : MissingOf(run)) {
+    ForEachWarning(run, [&](const std::string& text) { item("Warnings", MarkdownCell(text)); });
+    any = false;
+    ForEachRisk(run, [&](const v1::TaskSummary& task, const v1::MetricSummary& m) {
+      any_risk = true;
+      item("Mirage risk", fmt::format("**{}** {} {}", LevelName(m.mirage_risk().level()),
+                                      MarkdownCell(TaskName(task)), MarkdownCell(m.metric())));
+      for (const v1::Reason& reason : m.mirage_risk().reasons()) {
+        out += fmt::format("  - {}\n", MarkdownCell(reason.text()));
+      }
+    });
+    any = false;
+    for (const Missing& missing : MissingOf(run, options.all_metrics)) {
       item("Not available", MarkdownCell(fmt::format("{}: {} ({})", missing.tasks, missing.metrics,
                                                      missing.reason)));
     }
-    any = false;
-    for (const std::string& warning : run.warnings()) item("Warnings", MarkdownCell(warning));
-    for (const v1::TaskSummary& task : run.tasks()) {
-      for (const std::string& warning : task.warnings()) {
-        item("Warnings", MarkdownCell(fmt::format("{}: {}", TaskName(task), warning)));
-      }
+  }
+  if (any_risk) out += fmt::format("\n{}\n", kRiskLegend);
+  if (!legend.empty()) {
+    out += "\n**Counterparts**\n\n";
+    for (const auto& [name, meaning] : legend) {
+      out += fmt::format("- {}: {}\n", MarkdownCell(name), MarkdownCell(meaning));
     }
   }
   return out;

@@ -2,6 +2,7 @@
 #ifndef MIRAGE_CLIENT_RENDER_ATTACH_REPORT_H_
 #define MIRAGE_CLIENT_RENDER_ATTACH_REPORT_H_
 
+#include <cstddef>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -15,14 +16,19 @@ struct TableOptions {
   // Show every counterpart; else the first few of each metric, in the registry's
   // order of preference, and how many more there are.
   bool all_metrics = false;
+  // Columns of the terminal: a table that is wider leaves out what says least (an empty
+  // Filter or Chance, then Version, n-shot and the standard error). 0 means no limit.
+  size_t width = 0;
 };
 
 // Counterparts shown under a metric unless all are asked for.
-inline constexpr int kShownCounterparts = 6;
+inline constexpr size_t kShownCounterparts = 6;
 
 // For people: lm-eval's columns, each counterpart indented under the metric that it
-// belongs to, then the reasons of each risk, what is not available and why, and
-// warnings. Text from logs is made safe for the terminal.
+// belongs to; then warnings, the reasons of each risk, what is not available and why; and
+// at the end, once, what the levels and the counterparts mean. A counterpart that equals one
+// above it to the last bit is not shown unless all are. Numbers have the digits that their
+// standard errors allow. Text from logs is made safe for the terminal.
 std::string AttachTable(const v1::AttachReport& report, const TableOptions& options);
 
 // The same as GitHub-flavoured Markdown.

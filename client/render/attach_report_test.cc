@@ -54,7 +54,7 @@ v1::AttachReport Report() {
   reason->set_code("DISTORTS");
   reason->set_text("R is 6.5");
   *task->mutable_mirage_risk() = acc->mirage_risk();
-  for (int i = 0; i < kShownCounterparts + 3; ++i) {
+  for (size_t i = 0; i < kShownCounterparts + 3; ++i) {
     v1::MetricSummary* m = AddMetric(task, "counterpart_" + std::to_string(i), -1.25);
     m->set_role(v1::MetricSummary::COUNTERPART);
     m->add_counterpart_of("acc");
@@ -103,6 +103,75 @@ TEST(AttachTableTest, AllMetricsShowsEveryCounterpart) {
   const std::string text = AttachTable(Report(), {.all_metrics = true});
   EXPECT_THAT(text, HasSubstr("counterpart_8"));
   EXPECT_THAT(text, Not(HasSubstr("more")));
+}
+
+TEST(AttachTableTest, NumbersHaveTheDigitsOfTheirErrors) {
+  v1::AttachReport report = Report();
+  v1::MetricSummary* m = report.mutable_runs(0)->mutable_tasks(0)->mutable_metrics(1);
+  m->set_value(0.000812345);
+  m->set_stderr(1.19e-5);
+  m->mutable_interval()->set_lower(0.000788965);
+  m->mutable_interval()->set_upper(0.0008357);
+  const std::string text = AttachTable(report, {});
+  EXPECT_THAT(text, HasSubstr("0.000812|±|0.000012|[0.000789, 0.000836]"));
+}
+
+TEST(AttachTableTest, ACounterpartThatEqualsAnotherIsShownOnce) {
+  v1::AttachReport report = Report();
+  v1::TaskSummary* task = report.mutable_runs(0)->mutable_tasks(0);
+  for (const int i : {1, 2}) task->mutable_metrics(i)->set_stderr(0.25);
+  EXPECT_THAT(AttachTable(report, {}), Not(HasSubstr("counterpart_1|")));
+  EXPECT_THAT(AttachTable(report, {}), HasSubstr("counterpart_2|"));
+  EXPECT_THAT(AttachTable(report, {.all_metrics = true}), HasSubstr("counterpart_1|"));
+}
+
+TEST(AttachTableTest, TheHarnessNumberStandsBelowWhereItDiffers) {
+  v1::AttachReport report = Report();
+  EXPECT_THAT(AttachTable(report, {}), Not(HasSubstr("(the harness's)")));
+  report.mutable_runs(0)->mutable_tasks(0)->mutable_metrics(0)->set_reported_value(0.5);
+  EXPECT_THAT(AttachTable(report, {}), HasSubstr("(the harness's)| | 0.5000|"));
+}
+
+TEST(AttachTableTest, ExplainsLevelsAndCounterpartsOnce) {
+  v1::AttachReport report = Report();
+  report.mutable_runs(0)->mutable_tasks(0)->mutable_metrics(1)->set_summary("What it is.");
+  *report.add_runs() = report.runs(0);
+  const std::string text = AttachTable(report, {});
+  EXPECT_THAT(text, HasSubstr("  counterpart_0  What it is.\n"));
+  EXPECT_EQ(text.find("What it is."), text.rfind("What it is."));
+  EXPECT_EQ(text.find("Levels of risk"), text.rfind("Levels of risk"));
+  EXPECT_THAT(text, HasSubstr("--all-metrics"));
+  EXPECT_THAT(AttachMarkdown(report, {}), HasSubstr("counterpart\\_0: What it is."));
+}
+
+TEST(AttachTableTest, ANarrowTerminalLosesWhatSaysLeast) {
+  v1::AttachReport report = Report();
+  size_t full = 0;
+  const auto width_of = [&](size_t limit) {
+    const std::string text = AttachTable(report, {.width = limit});
+    return DisplayWidth(Lines(text)[1]);
+  };
+  full = width_of(0);
+  EXPECT_EQ(width_of(full), full);
+  EXPECT_LT(width_of(full - 1), full);
+  const std::string narrow = AttachTable(report, {.width = 60});
+  EXPECT_THAT(narrow, HasSubstr("Value"));
+  EXPECT_THAT(narrow, HasSubstr("interval"));
+  EXPECT_THAT(narrow, HasSubstr("Mirage risk"));
+  EXPECT_THAT(narrow, Not(HasSubstr("n-shot")));
+}
+
+TEST(AttachTableTest, ManyMissingMetricsAreCounted) {
+  v1::AttachReport report = Report();
+  v1::TaskSummary* task = report.mutable_runs(0)->mutable_tasks(0);
+  for (const char* name : {"b", "c", "d"}) {
+    v1::Unavailable* missing = task->add_unavailable();
+    missing->set_metric(name);
+    missing->set_reason("the log has no token counts");
+  }
+  EXPECT_THAT(AttachTable(report, {}), HasSubstr("demo_mc: nll_per_token and 3 more metrics"));
+  EXPECT_THAT(AttachTable(report, {.all_metrics = true}),
+              HasSubstr("demo_mc: nll_per_token, b, c, d"));
 }
 
 TEST(AttachTableTest, ColourTintsTheRiskOnly) {

@@ -260,7 +260,7 @@ v1::ScoreColumn::Aggregation::Value AggregationOf(std::string_view metric,
                                                   std::string_view aggregation) {
   using Aggregation = v1::ScoreColumn::Aggregation;
   if (aggregation.empty()) {
-    if (metric == "perplexity") return Aggregation::EXP_NEG_MEAN;
+    if (metric == "perplexity" || metric == "ppl") return Aggregation::EXP_NEG_MEAN;
     if (metric == "word_perplexity" || metric == "byte_perplexity") {
       return Aggregation::EXP_NEG_RATIO;
     }

@@ -131,10 +131,13 @@ absl::StatusOr<Distortion> MultipleChoiceDistortion(const MarginCounts& counts, 
   const auto statistic = [](std::span<const double> drawn) {
     return drawn[1] / std::max(drawn[0], 1.0);
   };
+  BootstrapOptions options = Options(seed);
+  // Without it, no item within half a nat would pass for proof that there is none.
+  options.pseudo_count = 0.5;
   const double above = static_cast<double>(counts.above());
   const double right = static_cast<double>(counts.above() + counts.just_right());
   const double almost = static_cast<double>(n - counts.below());
-  return FromBootstrap(BootstrapOfCounts(categories, statistic, Options(seed)),
+  return FromBootstrap(BootstrapOfCounts(categories, statistic, options),
                        {almost / total, right / total, above / total}, n);
 }
 

@@ -23,7 +23,9 @@ inline constexpr int kDistortionReplicates = 1000;
 // Exact match: every item's NLL scaled by rho, m(rho) = mean exp(rho log p),
 //   R = [m(1/2) - m(1)] / max(m(1) - m(2), 1/n).
 // A step is a halving of the NLL. The floor 1/n is the resolution of n items: it keeps R finite and
-// bounds what the denominator can claim to have seen.
+// bounds what the denominator can claim to have seen. Source: Mirage's own definition, with its
+// reasons in docs/risk.md; m(1) is Schaeffer et al. 2023 (arXiv 2304.15004), section 2, item by
+// item.
 struct Distortion {
   // R, >= 0 and finite.
   double r = 0;
@@ -106,8 +108,9 @@ class MarginCounts {
 // Multiple choice: acc(d) = share(margin + d > 0),
 //   R = [acc(1/2) - acc(0)] / max(acc(0) - acc(-1/2), 1/n) = just_wrong / max(just_right, 1).
 // A tie (margin 0) counts as wrong, as in share(margin > 0); a harness that takes the first of
-// equal choices may score it 1. Multinomial bootstrap, O(1) in n. INVALID_ARGUMENT: no items, a NaN
-// margin.
+// equal choices may score it 1. Multinomial bootstrap with Jeffreys' pseudo-count 1/2 (so that an
+// empty category does not give an interval of width 0), O(1) in n. INVALID_ARGUMENT: no items, a
+// NaN margin.
 absl::StatusOr<Distortion> MultipleChoiceDistortion(const MarginCounts& counts, uint64_t seed);
 
 // The same from a span. INVALID_ARGUMENT names the first NaN, `margins[i]`.

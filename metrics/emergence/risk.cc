@@ -25,7 +25,17 @@ std::optional<double> Finite(std::optional<double> value) {
 
 bool IsShare(RiskMetricKind kind) {
   return kind == RiskMetricKind::kExactMatch || kind == RiskMetricKind::kMultipleChoice ||
-         kind == RiskMetricKind::kEditDistanceOnly;
+         kind == RiskMetricKind::kEditDistanceOnly || kind == RiskMetricKind::kUnregisteredShare;
+}
+
+// "a", "a and b", "a, b and c".
+std::string List(const std::vector<std::string_view>& names) {
+  std::string out;
+  for (size_t i = 0; i < names.size(); ++i) {
+    out += i == 0 ? "" : i + 1 == names.size() ? " and " : ", ";
+    out += names[i];
+  }
+  return out;
 }
 
 // Collects the reasons of one metric.
@@ -46,6 +56,8 @@ class Assessor {
     if (input_.kind == RiskMetricKind::kContinuous) {
       risk_.level = RiskLevel::kNone;
       AddContinuous();
+    } else if (IsUnregistered() && input_.has_counterparts) {
+      AssessUnregistered();
     } else if (!input_.distortion.has_value() && !MarginBound().has_value()) {
       risk_.level = RiskLevel::kUnknown;
       Add(kReasonNoCounterpart,
@@ -54,10 +66,13 @@ class Assessor {
     } else {
       AssessSharp();
     }
-    AddCounterpartsDisagree();
+    AddAgreement();
     if (input_.kind == RiskMetricKind::kEditDistanceOnly && input_.distortion.has_value()) {
       Add(kReasonEditDistanceOnly,
-          "Judged from edit distances alone; log p of the target would say more.", {});
+          fmt::format(
+              "Judged from edit distances in {:.40} alone; log p of the target would say more.",
+              input_.unit),
+          {});
     }
     if (input_.n_gold_unverified > 0) {
       Add(kReasonGoldUnverified,
@@ -81,14 +96,60 @@ class Assessor {
     risk_.reasons.push_back({code, std::move(text), std::move(values)});
   }
 
+  // How far a mean is above its chance value.
+  struct AboveChance {
+    double difference = 0;
+    double standard_error = 0;
+
+    // 1 above, -1 below, 0 if it cannot be told (one-sided 95 %).
+    int Side() const {
+      if (difference - kOneSided95 * standard_error > 0) return 1;
+      return difference + kOneSided95 * standard_error < 0 ? -1 : 0;
+    }
+  };
+
+  static std::optional<AboveChance> Above(std::optional<double> mean, std::optional<double> error,
+                                          std::optional<double> chance,
+                                          std::optional<double> chance_error) {
+    mean = Finite(mean);
+    error = Finite(error);
+    chance = Finite(chance);
+    if (!mean.has_value() || !error.has_value() || !chance.has_value()) return std::nullopt;
+    return AboveChance{*mean - *chance, std::hypot(*error, Finite(chance_error).value_or(0))};
+  }
+
+  std::optional<AboveChance> MarginAboveChance() const {
+    return Above(input_.mean_margin, input_.mean_margin_standard_error, input_.chance_margin,
+                 input_.chance_margin_standard_error);
+  }
+
   // One-sided 95 % lower bound of how far the mean margin is above its chance value.
   std::optional<double> MarginBound() const {
-    const std::optional<double> mean = Finite(input_.mean_margin);
-    const std::optional<double> error = Finite(input_.mean_margin_standard_error);
-    const std::optional<double> chance = Finite(input_.chance_margin);
-    if (!mean.has_value() || !error.has_value() || !chance.has_value()) return std::nullopt;
-    const double chance_error = Finite(input_.chance_margin_standard_error).value_or(0);
-    return *mean - *chance - kOneSided95 * std::hypot(*error, chance_error);
+    const std::optional<AboveChance> above = MarginAboveChance();
+    if (!above.has_value()) return std::nullopt;
+    return above->difference - kOneSided95 * above->standard_error;
+  }
+
+  bool IsUnregistered() const {
+    return input_.kind == RiskMetricKind::kUnregistered ||
+           input_.kind == RiskMetricKind::kUnregisteredShare;
+  }
+
+  void AssessUnregistered() {
+    if (input_.kind == RiskMetricKind::kUnregisteredShare) {
+      risk_.level = RiskLevel::kLow;
+      Add(kReasonUnregistered,
+          "A scorer of the task's own: how much it bends cannot be computed; its counterparts show "
+          "what lies behind it.",
+          {});
+    } else {
+      risk_.level = RiskLevel::kUnknown;
+      Add(kReasonUnregistered,
+          "A scorer of the task's own, and its rows are not 0 or 1: whether it is sharp cannot be "
+          "told.",
+          {});
+    }
+    AddNearChance();
   }
 
   bool IntervalHoldsChance() const {
@@ -121,9 +182,12 @@ class Assessor {
 
     if (floor_) AddAtFloor();
     if (blind) AddNearChance();
-    if (ceiling_ && !high) AddAtCeiling();
-    if (input_.distortion.has_value()) AddDistortion(proportionate);
-    if (ceiling_ && high) AddAtCeiling();
+    if (ceiling_ && !floor_ && !high) AddAtCeiling();
+    if (input_.distortion.has_value()) {
+      AddDistortion(proportionate);
+      AddComposition();
+    }
+    if (ceiling_ && !floor_ && high) AddAtCeiling();
     if (!blind) AddNearChance();
   }
 
@@ -138,9 +202,10 @@ class Assessor {
     const Distortion& d = *input_.distortion;
     const double expected = static_cast<double>(d.n) * d.m_one;
     Add(kReasonAtFloor,
-        fmt::format("{:.2g} of {} items are expected to be right: too few to show what the model "
-                    "already does.",
-                    expected, d.n),
+        ceiling_ ? fmt::format("{} items are too few to see the metric move.", d.n)
+                 : fmt::format("{:.2g} of {} items should be right: too few to show what the model "
+                               "already does.",
+                               expected, d.n),
         {{"expected_successes", expected}, {"m_one", d.m_one}});
   }
 
@@ -148,9 +213,8 @@ class Assessor {
     const Distortion& d = *input_.distortion;
     const double expected = static_cast<double>(d.n) * (1 - d.m_one);
     Add(kReasonAtCeiling,
-        fmt::format(
-            "{:.2g} of {} items are expected to be wrong: too few to show further progress.",
-            expected, d.n),
+        fmt::format("{:.2g} of {} items should be wrong: too few to show further progress.",
+                    expected, d.n),
         {{"expected_failures", expected}, {"m_one", d.m_one}});
   }
 
@@ -163,19 +227,47 @@ class Assessor {
     const std::string_view step = input_.kind == RiskMetricKind::kMultipleChoice
                                       ? "half nat of margin"
                                       : "halving of the error";
-    const std::string ends = fmt::format("(90 % interval {:.3g} to {:.3g})", d.r_lower, d.r_upper);
-    if (proportionate) {
-      Add(kReasonDistorts,
-          fmt::format("The next {} shows about as much as the last: {:.3g} times {}.", step, d.r,
-                      ends),
-          std::move(values));
-      return;
-    }
+    const double gain = d.m_half - d.m_one;
+    const double last = d.m_one - d.m_two;
+    values.emplace_back("next_gain", gain);
+    values.emplace_back("last_gain", last);
+    // R is held down by what n items can resolve.
+    const bool clipped = last < 1 / static_cast<double>(d.n);
+    const std::string r = fmt::format("R {} {:.3g} (90 % interval {:.3g} to {:.3g})",
+                                      clipped ? ">=" : "=", d.r, d.r_lower, d.r_upper);
     // Whether the data exclude proportionate, or only fail to show it.
     const bool shown = d.r_lower > kProportionateHigh || d.r_upper < kProportionateLow;
     Add(kReasonDistorts,
-        fmt::format("The next {} {} show {:.3g} times the gain of the last {}.", step,
-                    shown ? "would" : "may", d.r, ends),
+        fmt::format("The next {} {} add {:.2g}, the last one added {:.2g}: {}{}.", step,
+                    shown || proportionate ? "would" : "may", gain, last, r,
+                    proportionate ? ", in proportion" : ""),
+        std::move(values));
+  }
+
+  // What the samples compose to, beside what was seen: R is about the first.
+  void AddComposition() {
+    const bool from_log_p = input_.kind == RiskMetricKind::kExactMatch;
+    if (!from_log_p && input_.kind != RiskMetricKind::kEditDistanceOnly) return;
+    if (!observed_.has_value()) return;
+    const Distortion& d = *input_.distortion;
+    Values values = {{"m_one", d.m_one}, {"observed", *observed_}};
+    std::string source = from_log_p ? "By log p" : "By edit distance";
+    if (d.u.has_value()) {
+      values.emplace_back("u", *d.u);
+      source += fmt::format(" (u = {:.3g} nats)", *d.u);
+    }
+    std::string_view verdict;
+    if (interval_.has_value()) {
+      values.emplace_back("lower", interval_->lower);
+      values.emplace_back("upper", interval_->upper);
+      if (d.m_one < interval_->lower || d.m_one > interval_->upper) {
+        verdict = from_log_p ? ": what was scored is no draw from p, so take R as rough"
+                             : ": errors do not spread evenly, so take R as rough";
+      }
+    }
+    Add(kReasonComposition,
+        fmt::format("{}, {:.3g} should be right; {:.3g} were{}.", source, d.m_one, *observed_,
+                    verdict),
         std::move(values));
   }
 
@@ -203,28 +295,42 @@ class Assessor {
     }
   }
 
-  void AddCounterpartsDisagree() {
-    const std::optional<double> mean = Finite(input_.mean_log_p_choices);
-    const std::optional<double> error = Finite(input_.mean_log_p_choices_standard_error);
-    const std::optional<double> chance = Finite(input_.chance_log_p_choices);
-    if (!mean.has_value() || !error.has_value() || !chance.has_value() || !chance_.has_value() ||
-        !interval_.has_value() || !(interval_->lower > *chance_)) {
-      return;
+  // Whether accuracy, margin and log p over the choices say the same of chance.
+  void AddAgreement() {
+    if (input_.kind != RiskMetricKind::kMultipleChoice) return;
+    Values values;
+    std::vector<std::string_view> above, below;
+    const auto sort = [&](std::string_view name, int side) {
+      if (side > 0) above.push_back(name);
+      if (side < 0) below.push_back(name);
+    };
+    if (interval_.has_value() && chance_.has_value()) {
+      values = {{"lower", interval_->lower}, {"upper", interval_->upper}, {"chance", *chance_}};
+      sort("accuracy", interval_->lower > *chance_ ? 1 : interval_->upper < *chance_ ? -1 : 0);
     }
-    const double upper = *mean + kOneSided95 * *error;
-    if (!(upper < *chance)) return;
-    Values values = {{"lower", interval_->lower},
-                     {"chance", *chance_},
-                     {"mean_log_p_choices", *mean},
-                     {"upper_bound", upper},
-                     {"chance_log_p_choices", *chance}};
-    if (observed_.has_value()) values.emplace_back("observed", *observed_);
-    Add(kReasonCounterpartsDisagree,
-        fmt::format(
-            "Above chance, yet mean log p of the gold is {:.3g}, below {:.3g} for guessing: "
-            "overconfident errors.",
-            *mean, *chance),
-        std::move(values));
+    if (const auto margin = MarginAboveChance(); margin.has_value()) {
+      values.emplace_back("margin_above_chance", margin->difference);
+      values.emplace_back("margin_above_chance_error", margin->standard_error);
+      sort("margin", margin->Side());
+    }
+    const auto log_p = Above(input_.mean_log_p_choices, input_.mean_log_p_choices_standard_error,
+                             input_.chance_log_p_choices, std::nullopt);
+    if (log_p.has_value()) {
+      values.emplace_back("log_p_above_chance", log_p->difference);
+      values.emplace_back("log_p_above_chance_error", log_p->standard_error);
+      sort("log p of the gold", log_p->Side());
+    }
+    if (!above.empty() && !below.empty()) {
+      const bool overconfident = above.front() == "accuracy" && below.back() == "log p of the gold";
+      Add(kReasonCounterpartsDisagree,
+          fmt::format("Above chance: {}; below: {}{}.", List(above), List(below),
+                      overconfident ? " (overconfident errors)" : ""),
+          std::move(values));
+    } else if (const auto& all = above.empty() ? below : above; all.size() >= 2) {
+      Add(kReasonCounterpartsAgree,
+          fmt::format("{} chance alike: {}.", above.empty() ? "Below" : "Above", List(all)),
+          std::move(values));
+    }
   }
 
   std::optional<double> DetectableChange() const {
@@ -251,13 +357,19 @@ class Assessor {
     if (!change.has_value()) return;
     Values values = {{"minimum_detectable_change", *change}};
     std::string text =
-        fmt::format("Two runs of {} items tell apart changes from {:.2g} on", n_, *change);
+        IsShare(input_.kind) && *change >= 1
+            ? fmt::format("Two runs of {} items, compared unpaired, tell apart no change at all",
+                          n_)
+            : fmt::format(
+                  "Two runs of {} items, compared unpaired, tell apart changes from {:.2g} "
+                  "on",
+                  n_, *change);
     if (IsShare(input_.kind)) {
       const absl::StatusOr<double> bound = ZeroOfNUpperBound(n_, kZeroOfNLevel);
       if (bound.ok()) {
         values.emplace_back("zero_of_n_upper_bound", *bound);
         if (observed_.has_value() && *observed_ == 0) {
-          text += fmt::format("; 0 of {} still allows {:.2g}", n_, *bound);
+          text += fmt::format("; 0 of {} allows up to {:.2g} (one-sided 95 %)", n_, *bound);
         }
       }
     }
@@ -267,8 +379,10 @@ class Assessor {
       // No number of items is enough where nothing at all is expected.
       if (std::isfinite(needed)) {
         values.emplace_back("n_to_resolve", needed);
-        text += needed < 1e6 ? fmt::format("; about {:.0f} items would resolve it", needed)
-                             : fmt::format("; about {:.2g} items would resolve it", needed);
+        text += fmt::format(
+            "; {} items would have {:.0f} {}",
+            needed < 1e6 ? fmt::format("{:.0f}", needed) : fmt::format("{:.2g}", needed),
+            kBlindExpectedCount, floor_ ? "right" : "wrong");
       }
     }
     Add(kReasonResolution, text + ".", std::move(values));

@@ -38,8 +38,12 @@ enum class RiskMetricKind {
   kEditDistanceOnly,
   // Continuous in log p: NLL, bits per byte, p of the gold, Brier, margin.
   kContinuous,
-  // Any other sharp metric.
+  // Any other sharp metric that Mirage has a definition of.
   kOther,
+  // A metric that Mirage does not know (a task's own scorer), whose rows are 0 or 1.
+  kUnregisteredShare,
+  // One that it does not know and whose rows are not: whether it is sharp cannot be told.
+  kUnregistered,
 };
 
 // What is known of one reported metric of one run. An optional double that is NaN is taken as
@@ -73,6 +77,11 @@ struct RiskInput {
   std::optional<Distortion> distortion;
   // Items whose gold answer nobody could check.
   uint64_t n_gold_unverified = 0;
+  // Unit of the edit distances, for the text: "codepoints", "words", a tokenizer's name.
+  std::string_view unit = "codepoints";
+  // Whether continuous counterparts of the same samples stand beside the metric. Only asked for
+  // metrics that Mirage does not know.
+  bool has_counterparts = false;
 };
 
 // The level; the names are those of the API's MirageRisk.
@@ -97,13 +106,17 @@ struct RiskReason {
   std::vector<std::pair<std::string, double>> values;
 };
 
-// R and its interval, whatever they are: the text says whether that is proportionate. Values: r,
-// r_lower, r_upper, u (exact match), m_one, n, observed (if known).
+// R and its interval, whatever they are: the text says whether that is proportionate, and ">="
+// where the last gain is below 1/n, so that R is held down. Values: r, r_lower, r_upper,
+// u (exact match), m_one, next_gain (m(1/2) - m(1)), last_gain (m(1) - m(2)), n, observed (if
+// known).
 inline constexpr std::string_view kReasonDistorts = "DISTORTS";
-// What n items can resolve. Values: n; minimum_detectable_change; zero_of_n_upper_bound;
+// What n items can resolve. Values: n; minimum_detectable_change (may exceed 1: then no change
+// can be told); zero_of_n_upper_bound;
 // n_to_resolve (= 3/m(1) at the floor, 3/(1 - m(1)) at the ceiling).
 inline constexpr std::string_view kReasonResolution = "RESOLUTION";
-// n m(1) < 3: fewer than 3 expected successes. Values: expected_successes, m_one, n.
+// n m(1) < 3: fewer than 3 expected successes. Stands for AT_CEILING too where n is so small that
+// both hold. Values: expected_successes, m_one, n.
 inline constexpr std::string_view kReasonAtFloor = "AT_FLOOR";
 // n (1 - m(1)) < 3. Values: expected_failures, m_one, n.
 inline constexpr std::string_view kReasonAtCeiling = "AT_CEILING";
@@ -117,13 +130,23 @@ inline constexpr std::string_view kReasonGoldUnverified = "GOLD_UNVERIFIED";
 inline constexpr std::string_view kReasonNoSamples = "NO_SAMPLES";
 // Nothing continuous was recorded for this metric. No values but n.
 inline constexpr std::string_view kReasonNoCounterpart = "NO_COUNTERPART";
+// Mirage has no definition of the metric, so there is no R. No values but n.
+inline constexpr std::string_view kReasonUnregistered = "UNREGISTERED_METRIC";
+// What log p, or the edit distances, compose to beside the share that was seen; the text says
+// whether the metric's interval holds it. Values: m_one, observed, u (where log p is known); and
+// lower, upper where there is an interval.
+inline constexpr std::string_view kReasonComposition = "COMPOSITION";
 // The metric is continuous in log p. Values: n, observed (if known).
 inline constexpr std::string_view kReasonContinuous = "CONTINUOUS";
 // The distortion comes from edit distances only, so the level is never NONE. Values: n.
 inline constexpr std::string_view kReasonEditDistanceOnly = "EDIT_DISTANCE_ONLY";
-// Accuracy is above chance and log p(gold) over the choices below -log K: overconfident errors.
-// Values: observed, lower, chance, mean_log_p_choices, upper_bound, chance_log_p_choices.
+// Of accuracy, mean margin and mean log p(gold) over the choices, one is above its chance value and
+// another below (95 %: the metric's own interval, one-sided for the means). Above in accuracy and
+// below in log p are overconfident errors. Values, where known: lower, upper, chance;
+// margin_above_chance, margin_above_chance_error; log_p_above_chance, log_p_above_chance_error.
 inline constexpr std::string_view kReasonCounterpartsDisagree = "COUNTERPARTS_DISAGREE";
+// None contradicts another, and at least two are above, or below, chance. The same values.
+inline constexpr std::string_view kReasonCounterpartsAgree = "COUNTERPARTS_AGREE";
 
 // The level and why, the most important reason first; `reasons` is never empty.
 struct Risk {
@@ -137,25 +160,24 @@ std::string_view RiskLevelName(RiskLevel level);
 // Mirage risk of one metric of one run: not a probability, but the metric's distortion at the
 // operating point and what the test set can see there. The first that applies:
 //   NONE     the metric is continuous in log p;
-//   UNKNOWN  neither a distortion nor the mean margin beside its chance value is known;
+//   UNKNOWN  neither a distortion nor the mean margin beside its chance value is known; but LOW for
+//            a metric of the task's own whose rows are 0 or 1 and beside which counterparts stand;
 //   HIGH     blind floor: n m(1) < 3, or the metric's interval contains chance while the mean
-//   margin
-//            is above its chance value (the one-sided 95 % bound of the difference is);
+//            margin is above its chance value (the one-sided 95 % bound of the difference is);
 //   HIGH     the lower bound of R is >= 4;
 //   NONE     R's interval is within [1/2, 2], no ceiling (n (1 - m(1)) >= 3), and the distortion
-//   does
-//            not come from edit distances alone;
+//            does not come from edit distances alone;
 //   LOW      everything else.
 // m(1) is the distortion's. A floor or ceiling that the observed interval contradicts (its lower
 // end above 3/n at the floor, its upper end below 1 - 3/n at the ceiling) is not called: there log
-// p does not describe what was scored (greedy decoding, chain of thought), and DISTORTS shows both
-// numbers.
+// p does not describe what was scored (greedy decoding, chain of thought), and COMPOSITION shows
+// both numbers.
 //
 // RESOLUTION states the smallest change between two independent runs of n items that a two-sided 5
 // % test finds with 80 % power: (z.975 + z.80) sqrt(2 q (1 - q) / n) for shares, with q = (k +
 // 2)/(n + 4), so that 0 of n is not certainty; (z.975 + z.80) sqrt(2) se for other metrics.
 //
-// O(1); never fails. Source: reference, "Mirage risk of a single run"; Agresti, Coull (1998) for q.
+// O(1); never fails. Source: Mirage's own definition (docs/risk.md); Agresti, Coull (1998) for q.
 Risk AssessRisk(const RiskInput& input);
 
 }  // namespace mirage::metrics

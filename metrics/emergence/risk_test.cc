@@ -226,13 +226,90 @@ TEST(RiskTest, CounterpartsDisagree) {
   input.mean_log_p_choices_standard_error = 0.1;
   input.chance_log_p_choices = -std::log(4);
   const Risk risk = Assess(input);
-  EXPECT_NEAR(*Value(risk, kReasonCounterpartsDisagree, "upper_bound"), -2 + 0.1 * kOneSided95,
+  EXPECT_NEAR(*Value(risk, kReasonCounterpartsDisagree, "log_p_above_chance"), -2 + std::log(4),
               1e-12);
+  EXPECT_EQ(Find(risk, kReasonCounterpartsDisagree)->text,
+            "Above chance: accuracy; below: log p of the gold (overconfident errors).");
   input.mean_log_p_choices_standard_error = 0.5;
   EXPECT_EQ(Find(Assess(input), kReasonCounterpartsDisagree), nullptr);
   input.mean_log_p_choices_standard_error = 0.1;
   input.observed_interval->lower = 0.25;
   EXPECT_EQ(Find(Assess(input), kReasonCounterpartsDisagree), nullptr);
+  // An accuracy below chance with a margin above it.
+  input.observed_interval = ConfidenceInterval{0.18, 0.23, 0.95, kMethodWilson};
+  input.mean_log_p_choices.reset();
+  input.mean_margin = -0.5;
+  input.mean_margin_standard_error = 0.1;
+  input.chance_margin = -0.7;
+  EXPECT_EQ(Find(Assess(input), kReasonCounterpartsDisagree)->text,
+            "Above chance: margin; below: accuracy.");
+}
+
+TEST(RiskTest, CounterpartsAgree) {
+  RiskInput input = MultipleChoice();
+  input.observed_interval = ConfidenceInterval{0.30, 0.36, 0.95, kMethodWilson};
+  EXPECT_EQ(Find(Assess(input), kReasonCounterpartsAgree), nullptr);  // nothing to agree with
+  input.mean_log_p_choices = -1;
+  input.mean_log_p_choices_standard_error = 0.1;
+  input.chance_log_p_choices = -std::log(4);
+  EXPECT_EQ(Find(Assess(input), kReasonCounterpartsAgree)->text,
+            "Above chance alike: accuracy and log p of the gold.");
+  input.mean_margin = -0.5;
+  input.mean_margin_standard_error = 0.1;
+  input.chance_margin = -0.7;
+  const Risk risk = Assess(input);
+  EXPECT_EQ(Find(risk, kReasonCounterpartsAgree)->text,
+            "Above chance alike: accuracy, margin and log p of the gold.");
+  EXPECT_NEAR(*Value(risk, kReasonCounterpartsAgree, "margin_above_chance"), 0.2, 1e-12);
+  EXPECT_EQ(Find(risk, kReasonCounterpartsDisagree), nullptr);
+}
+
+TEST(RiskTest, SaysWhatLogPComposesTo) {
+  RiskInput input = ExactMatch(1000, 0.31, 1, 0.9, 1.1);
+  input.observed = 0.32;
+  input.observed_interval = ConfidenceInterval{0.29, 0.35, 0.95, kMethodWilson};
+  EXPECT_EQ(Find(Assess(input), kReasonComposition)->text,
+            "By log p (u = 3 nats), 0.31 should be right; 0.32 were.");
+  input.observed = 0.7;
+  input.observed_interval = ConfidenceInterval{0.67, 0.73, 0.95, kMethodWilson};
+  const Risk risk = Assess(input);
+  EXPECT_EQ(
+      Find(risk, kReasonComposition)->text,
+      "By log p (u = 3 nats), 0.31 should be right; 0.7 were: what was scored is no draw from "
+      "p, so take R as rough.");
+  EXPECT_EQ(*Value(risk, kReasonComposition, "m_one"), 0.31);
+  EXPECT_EQ(*Value(risk, kReasonComposition, "lower"), 0.67);
+  input.kind = RiskMetricKind::kEditDistanceOnly;
+  input.distortion->u.reset();
+  EXPECT_EQ(
+      Find(Assess(input), kReasonComposition)->text,
+      "By edit distance, 0.31 should be right; 0.7 were: errors do not spread evenly, so take "
+      "R as rough.");
+  input.kind = RiskMetricKind::kMultipleChoice;
+  EXPECT_EQ(Find(Assess(input), kReasonComposition), nullptr);
+}
+
+TEST(RiskTest, ScorersOfATasksOwn) {
+  RiskInput input;
+  input.kind = RiskMetricKind::kUnregisteredShare;
+  input.n = 40;
+  input.has_samples = true;
+  input.observed = 0;
+  EXPECT_EQ(Assess(input).level, RiskLevel::kUnknown);
+  EXPECT_NE(Find(Assess(input), kReasonNoCounterpart), nullptr);
+  input.has_counterparts = true;
+  const Risk share = Assess(input);
+  EXPECT_EQ(share.level, RiskLevel::kLow);
+  EXPECT_EQ(share.reasons[0].code, kReasonUnregistered);
+  EXPECT_EQ(Find(share, kReasonNoCounterpart), nullptr);
+  // 0 of 40 still has an upper bound.
+  EXPECT_NEAR(*Value(share, kReasonResolution, "zero_of_n_upper_bound"),
+              1 - std::pow(0.05, 1.0 / 40), 1e-15);
+  input.kind = RiskMetricKind::kUnregistered;
+  input.observed_standard_error = 0.1;
+  const Risk other = Assess(input);
+  EXPECT_EQ(other.level, RiskLevel::kUnknown);
+  EXPECT_EQ(other.reasons[0].code, kReasonUnregistered);
 }
 
 TEST(RiskTest, FlagsDoNotChangeTheLevel) {

@@ -94,6 +94,8 @@ struct MetricInfo {
   // of the text comparison.
   std::string_view signature;
   std::string_view source;
+  // What this definition takes where several are in use, in one sentence; else empty.
+  std::string_view convention = {};
   // Where a sample's value is found; at most one is set, none for metrics that
   // are not a mean of per-sample values.
   double ChoiceScores::*choice = nullptr;

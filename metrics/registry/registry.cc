@@ -29,6 +29,7 @@ constexpr auto kMetrics = std::to_array<MetricInfo>({
      .definition = "1 if argmax_k ll_k in G, first of ties, else 0",
      .signature = "acc|argmax_first_of_ties|v1",
      .source = "lm-evaluation-harness 0.4.13",
+     .convention = "Summed log-likelihoods, the first of tied choices.",
      .choice = &ChoiceScores::acc},
     {.name = "acc_norm",
      .evidence = Evidence::kChoices,
@@ -48,6 +49,7 @@ constexpr auto kMetrics = std::to_array<MetricInfo>({
      .definition = "1 if argmax_k ll_k / chars_k in G, else 0",
      .signature = "acc_norm|per=codepoint|delimiter=excluded|argmax_first_of_ties|v1",
      .source = "lm-evaluation-harness 0.4.13",
+     .convention = "Divided by code points, as lm-eval does; its paper says bytes.",
      .choice = &ChoiceScores::acc_norm},
     {.name = "acc_bytes",
      .evidence = Evidence::kChoices,
@@ -67,6 +69,7 @@ constexpr auto kMetrics = std::to_array<MetricInfo>({
      .definition = "1 if argmax_k ll_k / bytes_k in G, else 0",
      .signature = "acc_bytes|per=byte|delimiter=excluded|argmax_first_of_ties|v1",
      .source = "lm-evaluation-harness 0.4.13",
+     .convention = "Divided by UTF-8 bytes.",
      .choice = &ChoiceScores::acc_bytes},
     {.name = "acc_mutual_info",
      .evidence = Evidence::kChoices,
@@ -181,6 +184,7 @@ constexpr auto kMetrics = std::to_array<MetricInfo>({
      .definition = "sum_k (q_k - [k in G]/|G|)^2, q = softmax(ll)",
      .signature = "brier_score|sum_over_choices|softmax_of_loglikelihood|v1",
      .source = "lm-evaluation-harness 0.4.13",
+     .convention = "Sum over the choices, 0 to 2 (lm-eval).",
      .choice = &ChoiceScores::brier_score},
     {.name = "nll_per_byte",
      .evidence = Evidence::kChoices,
@@ -253,7 +257,7 @@ constexpr auto kMetrics = std::to_array<MetricInfo>({
      .chance = Chance::kNone,
      .preference = 8,
      .unit = "bits/byte",
-     .summary = "The same per byte, in bits.",
+     .summary = "Negative log-likelihood of the gold per UTF-8 byte, in bits.",
      .definition = "-ll_g / (bytes_g ln 2), mean over samples",
      .signature = "bits_per_byte|mean_of_samples|delimiter=excluded|v1",
      .source = "Heineman et al. 2025 (Signal and Noise), arXiv 2508.13144",
@@ -333,6 +337,7 @@ constexpr auto kMetrics = std::to_array<MetricInfo>({
      .definition = "brier_score / K",
      .signature = "brier_mean|mean_over_choices|softmax_of_loglikelihood|v1",
      .source = "BIG-bench, Srivastava et al. 2022, arXiv 2206.04615",
+     .convention = "Mean over the choices, 0 to 1 (BIG-bench).",
      .choice = &ChoiceScores::brier_mean},
     {.name = "brier_target",
      .evidence = Evidence::kChoices,
@@ -352,6 +357,7 @@ constexpr auto kMetrics = std::to_array<MetricInfo>({
      .definition = "(1 - q_g)^2",
      .signature = "brier_target|gold_only|softmax_of_loglikelihood|v1",
      .source = "Schaeffer et al. 2023, arXiv 2304.15004, section 2",
+     .convention = "Of the gold alone, 0 to 1 (the paper).",
      .choice = &ChoiceScores::brier_target},
     {.name = "brier_top",
      .evidence = Evidence::kChoices,
@@ -371,6 +377,7 @@ constexpr auto kMetrics = std::to_array<MetricInfo>({
      .definition = "(max_k q_k - [argmax in G])^2",
      .signature = "brier_top|top_choice|softmax_of_loglikelihood|v1",
      .source = "Guo et al. 2017, arXiv 1706.04599",
+     .convention = "Of the top choice's confidence, 0 to 1.",
      .choice = &ChoiceScores::brier_top},
     {.name = "rank",
      .evidence = Evidence::kChoices,
@@ -389,7 +396,8 @@ constexpr auto kMetrics = std::to_array<MetricInfo>({
      .summary = "Rank of the gold among the choices, 1 is best.",
      .definition = "1 + number of choices strictly more likely than the gold",
      .signature = "rank|from=1|ties=best|v1",
-     .source = "Schaeffer et al. 2023, arXiv 2304.15004, section 2",
+     .source = "Mirage's own",
+     .convention = "From 1; choices as likely as the gold do not count against it.",
      .choice = &ChoiceScores::rank},
     {.name = "ece",
      .evidence = Evidence::kChoices,
@@ -408,7 +416,8 @@ constexpr auto kMetrics = std::to_array<MetricInfo>({
      .summary = "Expected calibration error of the top choice.",
      .definition = "sum_b n_b/n |accuracy_b - confidence_b|",
      .signature = "ece|bins=10|equal_width|right_closed|v1",
-     .source = "Guo et al. 2017, arXiv 1706.04599, equation 3"},
+     .source = "Guo et al. 2017, arXiv 1706.04599, equation 3",
+     .convention = "10 equal bins, closed on the right, weighted by their samples."},
     {.name = "exact_match",
      .evidence = Evidence::kGeneration,
      .sharp = true,
@@ -445,7 +454,9 @@ constexpr auto kMetrics = std::to_array<MetricInfo>({
      .summary = "Edits that turn the output into the target.",
      .definition = "Levenshtein distance, least over the accepted answers",
      .signature = "token_edit_distance|unit={unit}|v1",
-     .source = "Schaeffer et al. 2023, arXiv 2304.15004, section 2",
+     .source = "Schaeffer et al. 2023, arXiv 2304.15004, sections 2 and 3",
+     .convention =
+         "Substitutions, insertions and deletions cost 1 each, in the unit of the signature.",
      .generation = &GenerationScores::token_edit_distance},
     {.name = "edit_similarity",
      .evidence = Evidence::kGeneration,
@@ -464,7 +475,7 @@ constexpr auto kMetrics = std::to_array<MetricInfo>({
      .summary = "One minus the edit distance over the longer length.",
      .definition = "1 - TED / max(|output|, |target|)",
      .signature = "edit_similarity|unit={unit}|v1",
-     .source = "Schaeffer et al. 2023, arXiv 2304.15004, section 2",
+     .source = "rapidfuzz, Levenshtein.normalized_similarity",
      .generation = &GenerationScores::edit_similarity},
     {.name = "position_accuracy",
      .evidence = Evidence::kGeneration,
@@ -483,7 +494,8 @@ constexpr auto kMetrics = std::to_array<MetricInfo>({
      .summary = "Share of target positions that the output has right.",
      .definition = "mean over target positions i of [output_i = target_i]",
      .signature = "position_accuracy|unit={unit}|aligned_at_start|v1",
-     .source = "Schaeffer et al. 2023, arXiv 2304.15004, section 2",
+     .source = "Mirage's own",
+     .convention = "Positions from the start, without alignment.",
      .generation = &GenerationScores::position_accuracy},
     {.name = "prefix_match",
      .evidence = Evidence::kGeneration,
@@ -502,7 +514,7 @@ constexpr auto kMetrics = std::to_array<MetricInfo>({
      .summary = "Share of the target that is right before the first error.",
      .definition = "common prefix / |target|",
      .signature = "prefix_match|unit={unit}|v1",
-     .source = "Schaeffer et al. 2023, arXiv 2304.15004, section 2",
+     .source = "Mirage's own",
      .generation = &GenerationScores::prefix_match},
     {.name = "acc",
      .evidence = Evidence::kLikelihood,
@@ -632,10 +644,10 @@ constexpr auto kMetrics = std::to_array<MetricInfo>({
      .chance = Chance::kNone,
      .preference = 5,
      .unit = "bits/byte",
-     .summary = "The same per byte, in bits.",
+     .summary = "Negative log-likelihood of the target per UTF-8 byte, in bits.",
      .definition = "-ll / (bytes ln 2), mean over samples",
      .signature = "bits_per_byte|mean_of_samples|text=as_scored|v1",
-     .source = "Schaeffer et al. 2023, arXiv 2304.15004, section 2",
+     .source = "Heineman et al. 2025 (Signal and Noise), arXiv 2508.13144",
      .likelihood = &LikelihoodScores::bits_per_byte},
     {.name = "perplexity",
      .evidence = Evidence::kLikelihood,
@@ -655,6 +667,7 @@ constexpr auto kMetrics = std::to_array<MetricInfo>({
      .definition = "exp(-mean over samples of log p(target))",
      .signature = "perplexity|per=target|exp_of_mean|v1",
      .source = "lm-evaluation-harness 0.4.13",
+     .convention = "Of whole targets (lm-eval); others mean per token.",
      .likelihood = &LikelihoodScores::log_p_target},
     {.name = "p_target",
      .evidence = Evidence::kLikelihood,
@@ -769,11 +782,18 @@ constexpr auto kMetrics = std::to_array<MetricInfo>({
      .source = "lm-evaluation-harness 0.4.13"},
 });
 
+// Other names that harnesses give to a metric.
+std::string_view Canonical(std::string_view name) {
+  // lm-eval 0.3, and results published with it.
+  return name == "ppl" ? "perplexity" : name;
+}
+
 }  // namespace
 
 std::span<const MetricInfo> AllMetrics() { return kMetrics; }
 
 const MetricInfo* FindMetric(std::string_view name, Evidence evidence) {
+  name = Canonical(name);
   for (const MetricInfo& info : kMetrics) {
     if (info.name == name && info.evidence == evidence) return &info;
   }
@@ -781,6 +801,7 @@ const MetricInfo* FindMetric(std::string_view name, Evidence evidence) {
 }
 
 const MetricInfo* FindMetric(std::string_view name) {
+  name = Canonical(name);
   for (const MetricInfo& info : kMetrics) {
     if (info.name == name) return &info;
   }

@@ -23,7 +23,7 @@ namespace mirage::metrics {
 // then counterparts in order of preference.
 std::span<const MetricInfo> AllMetrics();
 
-// The row of (name, evidence); null when there is none.
+// The row of (name, evidence); null when there is none. "ppl" is taken for "perplexity".
 const MetricInfo* FindMetric(std::string_view name, Evidence evidence);
 
 // The first row of `name` over any evidence; null when there is none.

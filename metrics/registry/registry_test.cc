@@ -45,6 +45,18 @@ TEST(RegistryTest, EveryRowIsComplete) {
   }
 }
 
+TEST(RegistryTest, KnowsOldNames) {
+  EXPECT_EQ(FindMetric("ppl"), FindMetric("perplexity"));
+  EXPECT_EQ(FindMetric("ppl", Evidence::kLikelihood)->name, "perplexity");
+  EXPECT_EQ(FindMetric("ppl", Evidence::kChoices), nullptr);
+}
+
+TEST(RegistryTest, BrierScoresNameTheirConventions) {
+  for (const char* name : {"brier_score", "brier_mean", "brier_target", "brier_top"}) {
+    EXPECT_FALSE(FindMetric(name)->convention.empty()) << name;
+  }
+}
+
 TEST(RegistryTest, CounterpartsFollowTheirPreference) {
   const auto found = Counterparts(Evidence::kChoices);
   ASSERT_GT(found.size(), 10u);

@@ -34,6 +34,10 @@ absl::Status CheckOptions(const BootstrapOptions& options) {
     return absl::InvalidArgumentError(
         fmt::format("level is {}: must be between 0 and 1, for example 0.9", options.level));
   }
+  if (!(options.pseudo_count >= 0 && std::isfinite(options.pseudo_count))) {
+    return absl::InvalidArgumentError(
+        fmt::format("pseudo_count is {}: must be finite and >= 0", options.pseudo_count));
+  }
   return absl::OkStatus();
 }
 
@@ -189,19 +193,25 @@ absl::StatusOr<BootstrapResult> BootstrapOfCounts(
   }
   std::vector<double> resampled(counts.begin(), counts.end());
   const double estimate = statistic(resampled);
+  std::vector<double> weights = resampled;
+  for (double& weight : weights) weight += options.pseudo_count;
+  std::vector<double> masses = weights;
+  for (size_t i = masses.size() - 1; i > 0; --i) masses[i - 1] += masses[i];
 
   std::vector<double> values(static_cast<size_t>(options.replicates));
   for (size_t replicate = 0; replicate < values.size(); ++replicate) {
     CounterRng rng(options.seed, replicate);
-    // Items and probability mass that are left for the categories from i on.
+    // Items that are left for the categories from i on.
     uint64_t items = n;
-    uint64_t mass = n;
     for (size_t i = 0; i < counts.size(); ++i) {
       uint64_t drawn = 0;
-      if (counts[i] == mass) {
+      const double weight = weights[i];
+      // The weights from i on, in one order whatever came before: no rounding is left over.
+      const double mass = masses[i];
+      if (weight == mass) {
         drawn = items;
-      } else if (counts[i] > 0 && items > 0) {
-        const double share = static_cast<double>(counts[i]) / static_cast<double>(mass);
+      } else if (weight > 0 && items > 0) {
+        const double share = weight / mass;
         boost::random::binomial_distribution<int64_t, double> binomial(static_cast<int64_t>(items),
                                                                        share);
         // Inversion may step one past the end when rounding leaves some probability over.
@@ -209,7 +219,6 @@ absl::StatusOr<BootstrapResult> BootstrapOfCounts(
       }
       resampled[i] = static_cast<double>(drawn);
       items -= drawn;
-      mass -= counts[i];
     }
     values[replicate] = statistic(resampled);
   }

@@ -26,6 +26,10 @@ struct BootstrapOptions {
   int replicates = 1000;
   // Nominal coverage in (0, 1).
   double level = 0.9;
+  // BootstrapOfCounts only: what is added to every count when resamples are drawn (the estimate
+  // is that of the counts as they are), >= 0 and finite. With 0 a category that the data lack is
+  // taken for impossible, and an interval of width 0 may result; 1/2 is Jeffreys' prior.
+  double pseudo_count = 0;
 };
 
 // The result.
@@ -106,8 +110,8 @@ absl::StatusOr<BootstrapResult> BootstrapOfMeans(
 // Boost.Random).
 //
 // `statistic` gets the counts of a resample, as doubles, in the order of `counts`. A category with
-// count 0 stays at 0. INVALID_ARGUMENT: no categories, sum 0 or above 2^53, options out of range, a
-// NaN from `statistic`.
+// count 0 stays at 0 unless there are pseudo-counts. INVALID_ARGUMENT: no categories, sum 0 or
+// above 2^53, options out of range, a NaN from `statistic`.
 absl::StatusOr<BootstrapResult> BootstrapOfCounts(
     std::span<const uint64_t> counts,
     absl::FunctionRef<double(std::span<const double> resampled)> statistic,

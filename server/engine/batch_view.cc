@@ -221,6 +221,16 @@ absl::Status BatchView::Assign(const v1::SampleBatch& batch) {
     return absl::ResourceExhaustedError(fmt::format(
         "n_samples is {}, over the limit of {}: send smaller batches", n, kMaxBatchSamples));
   }
+  // Better refused than taken and not used.
+  if (batch.has_token_logprobs()) {
+    return absl::UnimplementedError(
+        "token_logprobs: this server does not score them yet; leave them out");
+  }
+  if (batch.has_gold_likelihood()) {
+    return absl::UnimplementedError(
+        "gold_likelihood: this server does not score it beside a generation yet; send it as the "
+        "likelihood of a task of its own");
+  }
   if (auto s = ToCells(batch.keys().doc_id(), "keys.doc_id", n, doc_id); !s.ok()) return s;
   if (auto s = ToOptionalCells(batch.keys().doc_hash(), "keys.doc_hash", n, doc_hash); !s.ok()) {
     return s;

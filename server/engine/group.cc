@@ -23,8 +23,10 @@ const v1::MetricSummary* FindMetric(const v1::TaskSummary& task, std::string_vie
 
 // Metrics whose value is no mean over samples.
 bool IsMean(std::string_view metric) {
+  const metrics::MetricInfo* const any = metrics::FindMetric(metric);
+  if (any == nullptr) return true;
   for (const metrics::MetricInfo& info : metrics::AllMetrics()) {
-    if (info.name == metric && info.aggregation != metrics::Aggregation::kMean) return false;
+    if (info.name == any->name && info.aggregation != metrics::Aggregation::kMean) return false;
   }
   return true;
 }
@@ -79,6 +81,7 @@ std::optional<Pooled> Pool(std::string_view metric, std::span<const v1::TaskSumm
       SetInterval(*interval, &s);
     }
   }
+  s.set_summary(out.parts.front()->summary());
   s.set_signature(fmt::format("{}|group=mean_{}|v1", out.parts.front()->signature(),
                               by_size ? "by_size" : "of_members"));
   return out;

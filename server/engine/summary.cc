@@ -338,6 +338,7 @@ class TaskSummarizer {
     m.set_higher_is_better(stated.has_higher_is_better() ? stated.higher_is_better()
                            : r.info != nullptr           ? r.info->higher_is_better
                                                          : true);
+    if (r.info != nullptr) m.set_summary(std::string(r.info->summary));
     if (stated.has_value()) m.set_reported_value(stated.value());
     if (stated.has_stderr()) m.set_reported_stderr(stated.stderr());
     m.set_signature(r.info != nullptr ? metrics::Signature(*r.info, Unit(*r.info))
@@ -502,8 +503,10 @@ class TaskSummarizer {
         AddCounterpart(*info, parent, under[parent]);
       }
     }
+    const bool has_counterparts =
+        std::any_of(under.begin(), under.end(), [](const auto& below) { return !below.empty(); });
     for (size_t i = 0; i < reported_.size(); ++i) {
-      *reported_[i].summary.mutable_mirage_risk() = AssessRisk(reported_[i]);
+      *reported_[i].summary.mutable_mirage_risk() = AssessRisk(reported_[i], has_counterparts);
       *out_.add_metrics() = std::move(reported_[i].summary);
       for (v1::MetricSummary& counterpart : under[i]) {
         *out_.add_metrics() = std::move(counterpart);
@@ -539,6 +542,7 @@ class TaskSummarizer {
     Fill(estimate, &m);
     m.set_n_bad(out_.n_bad() + static_cast<uint32_t>(scorer_->n_samples() - estimate.n));
     m.set_higher_is_better(info.higher_is_better);
+    m.set_summary(std::string(info.summary));
     m.set_signature(metrics::Signature(info, Unit(info)));
     if (computed != nullptr) SetChance(*computed, &m);
     under.push_back(std::move(m));
@@ -574,7 +578,7 @@ class TaskSummarizer {
     }
   }
 
-  v1::MirageRisk AssessRisk(const Reported& r) const {
+  v1::MirageRisk AssessRisk(const Reported& r, bool has_counterparts) const {
     metrics::RiskInput input;
     input.has_samples = scorer_ != nullptr && scorer_->n_samples() > 0;
     input.n = r.estimate.n;
@@ -587,9 +591,13 @@ class TaskSummarizer {
     input.observed_standard_error = r.estimate.stderr_;
     if (r.summary.has_chance()) input.chance = r.summary.chance();
     input.kind = metrics::RiskMetricKind::kOther;
-    if (r.info != nullptr && !r.info->sharp) {
+    input.has_counterparts = has_counterparts;
+    if (r.info == nullptr) {
+      input.kind = r.sharp ? metrics::RiskMetricKind::kUnregisteredShare
+                           : metrics::RiskMetricKind::kUnregistered;
+    } else if (!r.info->sharp) {
       if (r.info->continuous) input.kind = metrics::RiskMetricKind::kContinuous;
-    } else if (input.has_samples && r.info != nullptr) {
+    } else if (input.has_samples) {
       AddSharpEvidence(*r.info, input);
     }
     return ToProto(metrics::AssessRisk(input));
@@ -630,6 +638,7 @@ class TaskSummarizer {
         break;
       case Evidence::kGeneration:
         input.kind = metrics::RiskMetricKind::kEditDistanceOnly;
+        input.unit = scorer_->unit_name();
         input.n_gold_unverified = scorer_->n_gold_unverified();
         if (IsUnavailable("token_edit_distance")) break;
         set(metrics::EditDistanceDistortion(scorer_->edit_distances(), scorer_->target_lengths(),

@@ -118,7 +118,7 @@ absl::Status TaskScorer::Start(const v1::SampleBatch& batch) {
 }
 
 void TaskScorer::Refuse(uint32_t i, std::string field, std::string message,
-                        v1::IngestResponse* response) {
+                        v1::IngestResponse* response, absl::StatusCode code) {
   accepted_[i] = 0;
   ++n_bad_;
   response->set_n_bad(response->n_bad() + 1);
@@ -127,6 +127,7 @@ void TaskScorer::Refuse(uint32_t i, std::string field, std::string message,
   bad->set_index(i);
   bad->set_message(fmt::format("{} {}", field, message));
   bad->set_field(std::move(field));
+  bad->set_code(static_cast<uint32_t>(code));
 }
 
 void TaskScorer::HashKeys() {
@@ -154,7 +155,7 @@ bool TaskScorer::AcceptKey(uint32_t i, v1::IngestResponse* response) {
          fmt::format("{} repeats an earlier sample of this task and filter (same doc_id, doc_hash "
                      "and variant); the first one counts",
                      view_.doc_id[i]),
-         response);
+         response, absl::StatusCode::kAlreadyExists);
   return false;
 }
 

@@ -105,7 +105,7 @@ class TaskScorer {
   const std::vector<ReportedMetricColumn>& reported() const { return reported_; }
   const MarginEvidence& margins() const { return margins_; }
   const metrics::CalibrationBins& calibration() const { return calibration_; }
-  // log p of each target, in order of arrival (likelihood, gold probes).
+  // log p of each target, in order of arrival (likelihood).
   const std::vector<double>& log_p_targets() const { return log_p_targets_; }
   // Edit distance and target length of each sample (generation).
   const std::vector<double>& edit_distances() const { return edit_distances_; }
@@ -118,7 +118,8 @@ class TaskScorer {
   absl::Status Start(const v1::SampleBatch& batch);
   void HashKeys();
   bool AcceptKey(uint32_t i, v1::IngestResponse* response);
-  void Refuse(uint32_t i, std::string field, std::string message, v1::IngestResponse* response);
+  void Refuse(uint32_t i, std::string field, std::string message, v1::IngestResponse* response,
+              absl::StatusCode code = absl::StatusCode::kInvalidArgument);
   void ScoreChoiceSample(uint32_t i, const v1::SampleBatch& batch);
   bool CheckChoiceSample(uint32_t i, v1::IngestResponse* response);
   bool CheckGenerationSample(uint32_t i, v1::IngestResponse* response);

@@ -46,6 +46,7 @@ void Describe(const MetricInfo& info, v1::MetricDescription* out) {
   out->set_linear_in_token_error(info.linear_in_token_error);
   out->set_uses_wrong_choices(info.uses_wrong_choices);
   out->add_needs(NeedsOf(info.evidence));
+  out->set_convention(std::string(info.convention));
   out->set_signature(metrics::Signature(info, "codepoints"));
   out->set_source(std::string(info.source));
   out->set_unit(std::string(info.unit));
@@ -107,9 +108,21 @@ absl::Status Swap(const v1::SwapMetricRequest& request, v1::SwapMetricResponse* 
 }
 
 absl::Status Get(const v1::GetMetricRequest& request, v1::GetMetricResponse* response) {
-  const MetricInfo* info = metrics::FindMetric(request.metric());
-  if (info == nullptr) return Unknown(request.metric());
-  Describe(*info, response->mutable_metric());
+  const MetricInfo* found = metrics::FindMetric(request.metric());
+  if (found == nullptr) return Unknown(request.metric());
+  if (request.needs() != Needs::NEEDS_UNSPECIFIED) {
+    const std::string_view name = found->name;
+    found = nullptr;
+    for (const MetricInfo& info : metrics::AllMetrics()) {
+      if (info.name == name && NeedsOf(info.evidence) == request.needs()) found = &info;
+    }
+    if (found == nullptr) {
+      return absl::NotFoundError(fmt::format(
+          "metric \"{}\" is not defined over {}: leave needs out to see over what it is",
+          request.metric(), Needs::Value_Name(request.needs())));
+    }
+  }
+  Describe(*found, response->mutable_metric());
   return absl::OkStatus();
 }
 
