@@ -61,7 +61,12 @@ class Assessor {
     } else if (!input_.distortion.has_value() && !MarginBound().has_value()) {
       risk_.level = RiskLevel::kUnknown;
       Add(kReasonNoCounterpart,
-          "Nothing continuous was recorded that could show what lies behind it.", {});
+          input_.counterparts_withheld
+              ? "Its counterparts are withheld (the warnings say why): nothing shows what lies "
+                "behind "
+                "it."
+              : "Nothing continuous was recorded that could show what lies behind it.",
+          {});
       AddNearChance();
     } else {
       AssessSharp();

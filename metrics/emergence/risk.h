@@ -77,6 +77,8 @@ struct RiskInput {
   std::optional<Distortion> distortion;
   // Items whose gold answer nobody could check.
   uint64_t n_gold_unverified = 0;
+  // Whether counterparts could be computed but are withheld, because the rows do not support them.
+  bool counterparts_withheld = false;
   // Unit of the edit distances, for the text: "codepoints", "words", a tokenizer's name.
   std::string_view unit = "codepoints";
   // Whether continuous counterparts of the same samples stand beside the metric. Only asked for

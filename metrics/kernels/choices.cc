@@ -117,7 +117,8 @@ ChoiceScores ScoreChoices(const ChoicesView& sample, const ChoiceDecisions& deci
     out.log_p_gold = finite ? top + std::log(sum_gold) : -kInfinity;
   }
   out.p_gold = std::exp(out.log_p_gold);
-  out.rank = 1 + n_better;
+  // Of choices that are all impossible none is ahead.
+  out.rank = finite ? 1 + n_better : kNan;
   out.p_wrong_mass = finite ? sum_wrong * std::exp(top) : 0.0;
 
   const auto per = [&](std::span<const uint32_t> lengths) {

@@ -92,7 +92,8 @@ struct ChoiceScores {
   // Sum of exp(ll_k) over wrong choices: mass of the vocabulary on these specific
   // wrong answers. May exceed 1, since choices need not exclude each other.
   double p_wrong_mass;
-  // 1 + number of choices strictly more likely than the best accepted one.
+  // 1 + number of choices strictly more likely than the best accepted one. NaN when every
+  // choice is impossible.
   double rank;
   // max_k q_k and whether it is accepted: the input of a calibration error.
   double confidence;

@@ -15,8 +15,35 @@ struct Case {
   std::vector<GoldVerdict> verdicts;
 };
 
+GoldOutcome Outcome(uint32_t n_choices, const Case& c, std::vector<uint32_t>& settled) {
+  const GoldOutcome outcome = SettleGold(n_choices, c.golds, c.alternative, c.verdicts, settled);
+  const bool is_settled = outcome == GoldOutcome::kStated || outcome == GoldOutcome::kToldByVerdict;
+  EXPECT_EQ(is_settled, !settled.empty());
+  return outcome;
+}
+
 bool Settle(uint32_t n_choices, const Case& c, std::vector<uint32_t>& settled) {
-  return SettleGold(n_choices, c.golds, c.alternative, c.verdicts, settled);
+  Outcome(n_choices, c, settled);
+  return !settled.empty();
+}
+
+TEST(GoldTest, SaysHowTheGoldCameOut) {
+  std::vector<uint32_t> settled;
+  EXPECT_EQ(Outcome(4, {.golds = {2}}, settled), GoldOutcome::kStated);
+  EXPECT_EQ(Outcome(4, {.golds = {2}, .verdicts = {{2, true}}}, settled), GoldOutcome::kStated);
+  EXPECT_EQ(Outcome(4, {.golds = {2}, .verdicts = {{1, true}}}, settled),
+            GoldOutcome::kContradicted);
+  EXPECT_EQ(Outcome(4, {.golds = {2}, .alternative = 1, .verdicts = {{1, true}}}, settled),
+            GoldOutcome::kToldByVerdict);
+  EXPECT_EQ(Outcome(4, {.golds = {2}, .alternative = 1, .verdicts = {{3, true}}}, settled),
+            GoldOutcome::kContradicted);
+  EXPECT_EQ(Outcome(4, {.golds = {2}, .alternative = 1, .verdicts = {{3, false}}}, settled),
+            GoldOutcome::kOpen);
+  EXPECT_EQ(Outcome(2, {}, settled), GoldOutcome::kOpen);
+  EXPECT_EQ(Outcome(2, {.verdicts = {{0, false}}}, settled), GoldOutcome::kToldByVerdict);
+  EXPECT_EQ(Outcome(3, {.verdicts = {{0, false}}}, settled), GoldOutcome::kOpen);
+  EXPECT_EQ(Outcome(2, {.verdicts = {{0, false}, {1, false}}}, settled),
+            GoldOutcome::kContradicted);
 }
 
 TEST(GoldTest, FirstReadingThatFitsStands) {

@@ -148,6 +148,9 @@ Estimate FromCalibration(const metrics::CalibrationBins& bins, const SummaryOpti
   if (result.ok()) {
     out.stderr_ = result->standard_error;
     out.interval = result->interval;
+    // Noise only adds to a calibration error, to that of a resample once more: the interval
+    // is pushed up, beyond the value itself where the model is well calibrated.
+    out.interval->lower = std::min(out.interval->lower, *out.value);
   }
   return out;
 }
@@ -215,6 +218,7 @@ class TaskSummarizer {
       out_.set_n_bad(static_cast<uint32_t>(scorer_->n_bad()));
       out_.set_n_gold_unverified(static_cast<uint32_t>(scorer_->n_gold_unverified()));
     }
+    if (scorer_ != nullptr) withheld_ = scorer_->Withheld();
     for (const std::string& warning : about_.warnings()) out_.add_warnings(warning);
     AddIssues(issues);
     CheckRows();
@@ -251,16 +255,17 @@ class TaskSummarizer {
 
   void CheckRows() {
     if (scorer_ == nullptr) return;
-    complete_ = out_.n_bad() == 0;
+    // Rows beyond those that the harness counted (repeated, unreadable) lose nothing.
+    complete_ = about_.has_n_samples_effective()
+                    ? scorer_->n_samples() == about_.n_samples_effective()
+                    : out_.n_bad() == 0;
     if (about_.has_n_samples_effective() && scorer_->n_samples() > about_.n_samples_effective()) {
-      complete_ = false;
       out_.add_warnings(fmt::format(
           "there are {} rows where the harness counted {}: the samples may not be those of these "
           "results",
           scorer_->n_samples(), about_.n_samples_effective()));
     } else if (about_.has_n_samples_effective() &&
                scorer_->n_samples() != about_.n_samples_effective()) {
-      complete_ = false;
       out_.add_warnings(fmt::format(
           "samples are incomplete: {} of {} rows; values here cover these rows only, the "
           "harness's numbers cover all",
@@ -276,6 +281,7 @@ class TaskSummarizer {
           "they are left out of every counterpart",
           scorer_->n_gold_unverified(), scorer_->n_samples()));
     }
+    if (!withheld_.empty()) out_.add_warnings("no counterparts: " + withheld_);
     if (scorer_->n_too_long() > 0) {
       out_.add_warnings(fmt::format(
           "the texts of {} of {} rows are too long to compare (output length times target length "
@@ -457,15 +463,39 @@ class TaskSummarizer {
 
   void CompareWithHarness(const Reported& r) {
     const v1::MetricSummary& m = r.summary;
-    if (!complete_ || !m.has_value() || !m.has_reported_value()) return;
+    if (scorer_ == nullptr || !m.has_value() || !m.has_reported_value()) return;
+    if (!complete_) {
+      CheckThatMissingRowsExplain(r);
+      return;
+    }
     // Said by WarnOfScores, or with the golds: the value covers fewer rows than the harness's.
     if (m.n() < scorer_->n_samples()) return;
+    if (m.value() == m.reported_value()) return;  // also both infinite
     const double difference = std::abs(m.value() - m.reported_value());
     if (difference <= kSameValue * std::max(1.0, std::abs(m.reported_value()))) return;
     out_.add_warnings(
         fmt::format("{}: the rows give {}, the harness reported {}: the samples may not "
                     "be those of these results",
                     m.metric(), m.value(), m.reported_value()));
+  }
+
+  // A mean over all rows lies within what the missing ones could make of it; where the
+  // harness's does not, the rows are not those of its number.
+  void CheckThatMissingRowsExplain(const Reported& r) {
+    const v1::MetricSummary& m = r.summary;
+    const uint64_t all = about_.n_samples_effective();
+    const bool is_mean = r.column != nullptr && r.column->aggregation == Scored::MEAN;
+    if (r.info == nullptr || !is_mean || m.n() == 0 || m.n() >= all) return;
+    if (!std::isfinite(r.info->lower_bound) || !std::isfinite(r.info->upper_bound)) return;
+    const auto n = static_cast<double>(m.n());
+    const auto total = static_cast<double>(all);
+    const double least = (n * m.value() + (total - n) * r.info->lower_bound) / total;
+    const double most = (n * m.value() + (total - n) * r.info->upper_bound) / total;
+    if (m.reported_value() >= least - kSameValue && m.reported_value() <= most + kSameValue) return;
+    out_.add_warnings(fmt::format(
+        "{}: the {} rows give {}, the harness reported {} over {}: the missing rows cannot explain "
+        "that, so the samples are not those of these results",
+        m.metric(), m.n(), m.value(), m.reported_value(), all));
   }
 
   // The reported metric that a counterpart stands under: a sharp one if there is any.
@@ -499,6 +529,12 @@ class TaskSummarizer {
       for (const MetricInfo* info : metrics::Counterparts(*scorer_->evidence())) {
         if (IsReported(info->name)) continue;
         if (reported_.empty() || IsUnavailable(info->name)) continue;
+        if (!withheld_.empty()) {
+          v1::Unavailable* missing = out_.add_unavailable();
+          missing->set_metric(std::string(info->name));
+          missing->set_reason(withheld_);
+          continue;
+        }
         const size_t parent = Parent(*info);
         AddCounterpart(*info, parent, under[parent]);
       }
@@ -592,12 +628,13 @@ class TaskSummarizer {
     if (r.summary.has_chance()) input.chance = r.summary.chance();
     input.kind = metrics::RiskMetricKind::kOther;
     input.has_counterparts = has_counterparts;
+    input.counterparts_withheld = !withheld_.empty();
     if (r.info == nullptr) {
       input.kind = r.sharp ? metrics::RiskMetricKind::kUnregisteredShare
                            : metrics::RiskMetricKind::kUnregistered;
     } else if (!r.info->sharp) {
       if (r.info->continuous) input.kind = metrics::RiskMetricKind::kContinuous;
-    } else if (input.has_samples) {
+    } else if (input.has_samples && withheld_.empty()) {
       AddSharpEvidence(*r.info, input);
     }
     return ToProto(metrics::AssessRisk(input));
@@ -660,6 +697,8 @@ class TaskSummarizer {
   const TaskScorer* scorer_;
   const SummaryOptions& options_;
   v1::TaskSummary out_;
+  // Why there are no counterparts; usually empty.
+  std::string withheld_;
   // Whether the rows are those that the harness's numbers are made of.
   bool complete_ = false;
   std::vector<Reported> reported_;

@@ -235,19 +235,46 @@ void TaskScorer::ScoreChoiceSample(uint32_t i, const v1::SampleBatch& batch) {
       .golds = {}};
 
   verdicts_.clear();
+  bool is_fraction = false;
   const metrics::ChoiceDecisions decisions = metrics::DecideChoices(sample);
   const uint32_t by_rule[] = {decisions.acc, decisions.acc_norm, decisions.acc_bytes,
                               decisions.acc_mutual_info};
   for (int rule = 0; rule < 4; ++rule) {
     if (verdict_columns_[rule] < 0 || by_rule[rule] == n_choices) continue;
     const double score = batch.scores(verdict_columns_[rule]).values(static_cast<int>(i));
-    if (score == 0 || score == 1) verdicts_.push_back({by_rule[rule], score == 1});
+    if (score == 0 || score == 1) {
+      verdicts_.push_back({by_rule[rule], score == 1});
+    } else {
+      // Not what an argmax gives (TruthfulQA's mc2 calls a share of mass acc).
+      is_fraction |= !std::isnan(score);
+    }
   }
+  const auto stated = Slice(c.golds, c.golds_at[i], c.golds_at[i + 1]);
   const int32_t alternative = c.alternative_gold.empty() ? -1 : c.alternative_gold[i];
-  if (!SettleGold(n_choices, Slice(c.golds, c.golds_at[i], c.golds_at[i + 1]), alternative,
-                  verdicts_, golds_)) {
-    ++n_gold_unverified_;
-    return;
+  const GoldOutcome outcome = is_fraction
+                                  ? GoldOutcome::kContradicted
+                                  : SettleGold(n_choices, stated, alternative, verdicts_, golds_);
+  switch (outcome) {
+    case GoldOutcome::kStated:
+      break;
+    case GoldOutcome::kToldByVerdict:
+      ++n_gold_told_;
+      break;
+    case GoldOutcome::kOpen:
+      ++n_gold_open_;
+      ++n_gold_unverified_;
+      return;
+    case GoldOutcome::kContradicted:
+      ++n_gold_contradicted_;
+      ++n_gold_unverified_;
+      if (stated.empty()) return;
+      // Its own accuracies by the log's reading stay, to be counted as scores that differ.
+      sample.golds = stated;
+      const metrics::ChoiceScores scores = metrics::ScoreChoices(sample, decisions);
+      for (size_t m = 0; m < computed_.size(); ++m) {
+        if (computed_[m].info->sharp) values_[m * view_.n + i] = scores.*computed_[m].info->choice;
+      }
+      return;
   }
   sample.golds = golds_;
   const metrics::ChoiceScores scores = metrics::ScoreChoices(sample, decisions);
@@ -307,7 +334,7 @@ void TaskScorer::ScoreGenerationSample(uint32_t i, const v1::SampleBatch& batch)
   const uint32_t n_outputs = g.outputs_at[i + 1] - first_output;
   // Repeated outputs count by their mean: the sample stays the unit of inference.
   for (size_t m = 0; m < computed_.size(); ++m) values_[m * view_.n + i] = 0;
-  double edits = 0, length = 0, exact_matches = 0;
+  double edits = 0, length = 0, exact_matches = 0, similarity = 0;
   for (uint32_t o = first_output; o < first_output + n_outputs; ++o) {
     // Neither call fails: CheckGenerationSample made sure of a target.
     metrics::GenerationScores scores =
@@ -323,14 +350,20 @@ void TaskScorer::ScoreGenerationSample(uint32_t i, const v1::SampleBatch& batch)
       values_[m * view_.n + i] += scores.*computed_[m].info->generation / n_outputs;
     }
     exact_matches += scores.exact_match;
+    similarity += scores.edit_similarity / n_outputs;
     edits += scores.token_edit_distance / n_outputs;
     length += static_cast<double>(scores.target_length) / n_outputs;
+  }
+  if (right_column_ >= 0 && !std::isnan(similarity) &&
+      batch.scores(right_column_).values(static_cast<int>(i)) == 1) {
+    right_similarity_.Add(similarity);
   }
   // The target of a row is what its harness compared with only if the comparison gives
   // the harness's score.
   if (exact_match_column_ >= 0 && n_outputs == 1) {
     const double stated = batch.scores(exact_match_column_).values(static_cast<int>(i));
     if ((stated == 0 || stated == 1) && stated != exact_matches) {
+      ++n_gold_contradicted_;
       ++n_gold_unverified_;
       // Its own exact match stays, to be counted as one that differs.
       for (size_t m = 0; m < computed_.size(); ++m) {
@@ -347,10 +380,52 @@ void TaskScorer::ScoreGenerationSample(uint32_t i, const v1::SampleBatch& batch)
   target_lengths_.push_back(length);
 }
 
+bool TaskScorer::MayBeVerdict(const v1::ScoreColumn& column) const {
+  if (column.aggregation() != v1::ScoreColumn::Aggregation::MEAN) return false;
+  return std::none_of(about_->reported().begin(), about_->reported().end(),
+                      [&](const v1::ReportedMetric& reported) {
+                        return reported.metric() == column.metric() &&
+                               reported.has_higher_is_better() && !reported.higher_is_better();
+                      });
+}
+
+std::string TaskScorer::Withheld() const {
+  if (n_samples_ == 0 || !evidence_.has_value()) return "";
+  if (n_gold_open_ > 0 && n_gold_told_ > 0) {
+    return fmt::format(
+        "which answer is gold shows in the harness's own scores, and of {} of {} rows it does not: "
+        "mostly those that it scored as wrong, so a mean over the others would be biased",
+        n_gold_open_, n_samples_);
+  }
+  if (n_gold_contradicted_ >= kFewContradicted &&
+      static_cast<double>(n_gold_contradicted_) >
+          kMostContradicted * static_cast<double>(n_samples_)) {
+    return fmt::format(
+        "{} of {} rows contradict the harness's own score: what the log calls the answer is not "
+        "what the task scores",
+        n_gold_contradicted_, n_samples_);
+  }
+  if (*evidence_ != Evidence::kGeneration) return "";
+  const bool custom = about_->normalization().custom();
+  const uint64_t n_right = right_similarity_.count();
+  if (n_right == 0) {
+    if (!custom) return "";
+    return "the task compares texts in a way of its own, and no row that it scored as right shows "
+           "that the log's target is what it compares with";
+  }
+  const double mean = *right_similarity_.mean();
+  if (mean >= kNearTarget || (!custom && n_right < kFewContradicted)) return "";
+  return fmt::format(
+      "the {} outputs that the harness scored as right are far from their targets (mean similarity "
+      "{:.2g}): the log's target is not what it compares with (a rationale before the answer?)",
+      n_right, mean);
+}
+
 void TaskScorer::MatchColumns(const v1::SampleBatch& batch) {
   column_of_.clear();
   std::fill(std::begin(verdict_columns_), std::end(verdict_columns_), -1);
   exact_match_column_ = -1;
+  right_column_ = -1;
   for (int c = 0; c < batch.scores_size(); ++c) {
     const v1::ScoreColumn& column = batch.scores(c);
     auto found = std::find_if(reported_.begin(), reported_.end(),
@@ -365,6 +440,9 @@ void TaskScorer::MatchColumns(const v1::SampleBatch& batch) {
     }
     if (column.metric() == "exact_match" && !about_->normalization().custom()) {
       exact_match_column_ = c;
+    }
+    if (column.metric() == "exact_match" || (right_column_ < 0 && MayBeVerdict(column))) {
+      right_column_ = c;
     }
   }
 }

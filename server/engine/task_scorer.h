@@ -30,6 +30,13 @@
 
 namespace mirage::server {
 
+// See TaskScorer::Withheld. A wrong reading of the gold among K choices contradicts about
+// 2 (K - 1) / K^2 of a guesser's verdicts, 38 % for four choices and 18 % for ten.
+inline constexpr double kMostContradicted = 0.15;
+// Fewer contradicted rows than this are damaged ones, whatever their share.
+inline constexpr uint64_t kFewContradicted = 3;
+inline constexpr double kNearTarget = 0.5;
+
 // At most this many refused samples of a batch are described in its answer.
 inline constexpr int kMaxDescribedBadSamples = 100;
 
@@ -94,8 +101,19 @@ class TaskScorer {
   // Samples that were accepted, refused, and of unverified gold.
   uint64_t n_samples() const { return n_samples_; }
   uint64_t n_bad() const { return n_bad_; }
-  // Unverified: no reading of the gold reproduces the harness's own score of the row.
+  // Unverified: no reading of the gold reproduces the harness's own score of the row, or
+  // several do.
   uint64_t n_gold_unverified() const { return n_gold_unverified_; }
+  // Why no counterpart can be trusted; empty when they can. The rows whose gold or target is
+  // verified must be a fair sample of the task, and what the log calls the target must be
+  // what the harness compared with:
+  // - where golds are told by the harness's verdicts, every row's must be: a wrong answer
+  //   leaves it open more often than a right one, so a mean over the rest would be biased;
+  // - no more than kMostContradicted of the rows may contradict the log's reading;
+  // - generations that the harness scored as right must be near their targets (mean
+  //   edit_similarity at least kNearTarget), the more so where the task compares in a way of
+  //   its own; there, without any right row, nothing shows what the target is.
+  std::string Withheld() const;
   // Samples of several megabytes of output and target, which are not compared.
   uint64_t n_too_long() const { return n_too_long_; }
   // Unit of text comparisons: "codepoints", …, or the tokenizer of the ids.
@@ -127,6 +145,8 @@ class TaskScorer {
   void ScoreGenerationSample(uint32_t i, const v1::SampleBatch& batch);
   void ScoreLikelihoodSample(uint32_t i);
   void MatchColumns(const v1::SampleBatch& batch);
+  // Whether a 1 in the column may say that the answer is right.
+  bool MayBeVerdict(const v1::ScoreColumn& column) const;
   void AddComputed();
   void AddReported(const v1::SampleBatch& batch);
   void AddDigest(uint32_t i);
@@ -138,6 +158,11 @@ class TaskScorer {
   uint64_t n_samples_ = 0;
   uint64_t n_bad_ = 0;
   uint64_t n_gold_unverified_ = 0;
+  uint64_t n_gold_open_ = 0;
+  uint64_t n_gold_told_ = 0;
+  uint64_t n_gold_contradicted_ = 0;
+  // Similarity to the target of the generations that the harness scored as right.
+  metrics::Moments right_similarity_;
   uint64_t n_too_long_ = 0;
   std::vector<ComputedMetric> computed_;
   std::vector<ReportedMetricColumn> reported_;
@@ -179,6 +204,9 @@ class TaskScorer {
   int verdict_columns_[4] = {-1, -1, -1, -1};
   // The one of exact_match, where Mirage's own definition is the harness's; else -1.
   int exact_match_column_ = -1;
+  // The one whose 1 says that a generation is right: exact_match, else the first that is a
+  // mean and better when higher; -1 for none.
+  int right_column_ = -1;
   metrics::GenerationScorer generation_;
 };
 
