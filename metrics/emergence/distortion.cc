@@ -186,7 +186,12 @@ absl::StatusOr<Distortion> EditDistanceDistortion(std::span<const double> edit_d
     };
     return {at(0.5), at(1), at(2)};
   };
-  return FromItems(n, item, seed);
+  absl::StatusOr<Distortion> distortion = FromItems(n, item, seed);
+  if (distortion.ok()) {
+    distortion->is_composed = std::any_of(target_lengths.begin(), target_lengths.end(),
+                                          [](double length) { return length > 1; });
+  }
+  return distortion;
 }
 
 }  // namespace mirage::metrics

@@ -41,6 +41,9 @@ struct Distortion {
   std::optional<double> u;
   // Number of items.
   uint64_t n = 0;
+  // False where only edit distances to targets of one unit (or none) are known: m is then the
+  // straight line 1 - rho eps, and R is half the number of wrong answers whatever the model does.
+  bool is_composed = true;
 };
 
 // Every function here is deterministic: the same items (for the spans: in the same order) and the

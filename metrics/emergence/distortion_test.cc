@@ -198,5 +198,17 @@ TEST(DistortionTest, BadInputIsNamed) {
               HasSubstr("target_lengths[0] is inf"));
 }
 
+TEST(DistortionTest, TargetsOfOneUnitComposeNothing) {
+  const auto one =
+      EditDistanceDistortion(std::vector<double>{0, 1, 1}, std::vector<double>{1, 1, 0}, 1);
+  ASSERT_TRUE(one.ok());
+  EXPECT_FALSE(one->is_composed);
+  const auto two =
+      EditDistanceDistortion(std::vector<double>{0, 1, 1}, std::vector<double>{1, 1, 2}, 1);
+  ASSERT_TRUE(two.ok());
+  EXPECT_TRUE(two->is_composed);
+  EXPECT_TRUE(ExactMatchDistortion(std::vector<double>{-1}, 1)->is_composed);
+}
+
 }  // namespace
 }  // namespace mirage::metrics

@@ -175,7 +175,7 @@ class Assessor {
       ceiling_ = items * (1 - d.m_one) < kBlindExpectedCount &&
                  !(interval_.has_value() && interval_->upper < 1 - kBlindExpectedCount / items);
       proportionate = d.r_lower >= kProportionateLow && d.r_upper <= kProportionateHigh;
-      high = d.r_lower >= kHighDistortion;
+      high = d.is_composed && d.r_lower >= kHighDistortion;
     }
     if (floor_ || blind || high) {
       risk_.level = RiskLevel::kHigh;
@@ -188,7 +188,12 @@ class Assessor {
     if (floor_) AddAtFloor();
     if (blind) AddNearChance();
     if (ceiling_ && !floor_ && !high) AddAtCeiling();
-    if (input_.distortion.has_value()) {
+    if (input_.distortion.has_value() && !input_.distortion->is_composed) {
+      Add(kReasonDistorts,
+          "Targets of one unit have nothing to compose: the distances say what the metric says, so "
+          "there is no R.",
+          {{"m_one", input_.distortion->m_one}});
+    } else if (input_.distortion.has_value()) {
       AddDistortion(proportionate);
       AddComposition();
     }

@@ -111,7 +111,7 @@ struct RiskReason {
 // R and its interval, whatever they are: the text says whether that is proportionate, and ">="
 // where the last gain is below 1/n, so that R is held down. Values: r, r_lower, r_upper,
 // u (exact match), m_one, next_gain (m(1/2) - m(1)), last_gain (m(1) - m(2)), n, observed (if
-// known).
+// known). Where the distortion is not composed: m_one and n alone, since R would be an artefact.
 inline constexpr std::string_view kReasonDistorts = "DISTORTS";
 // What n items can resolve. Values: n; minimum_detectable_change (may exceed 1: then no change
 // can be told); zero_of_n_upper_bound;
@@ -166,7 +166,9 @@ std::string_view RiskLevelName(RiskLevel level);
 //            a metric of the task's own whose rows are 0 or 1 and beside which counterparts stand;
 //   HIGH     blind floor: n m(1) < 3, or the metric's interval contains chance while the mean
 //            margin is above its chance value (the one-sided 95 % bound of the difference is);
-//   HIGH     the lower bound of R is >= 4;
+//   HIGH     the lower bound of R is >= 4, and it is more than edit distances to targets of one
+//   unit
+//            (Distortion::is_composed);
 //   NONE     R's interval is within [1/2, 2], no ceiling (n (1 - m(1)) >= 3), and the distortion
 //            does not come from edit distances alone;
 //   LOW      everything else.

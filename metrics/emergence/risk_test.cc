@@ -219,6 +219,18 @@ TEST(RiskTest, EditDistancesAreNeverBetterThanLow) {
   EXPECT_EQ(Assess(input).level, RiskLevel::kHigh);
 }
 
+TEST(RiskTest, TargetsOfOneUnitAreNotHighByR) {
+  RiskInput input = ExactMatch(1000, 0.3, 300, 250, 350);
+  input.kind = RiskMetricKind::kEditDistanceOnly;
+  EXPECT_EQ(Assess(input).level, RiskLevel::kHigh);
+  input.distortion->is_composed = false;
+  EXPECT_EQ(Assess(input).level, RiskLevel::kLow);
+  EXPECT_FALSE(Value(Assess(input), kReasonDistorts, "r").has_value());
+  // The floor is seen all the same.
+  input.distortion->m_one = 0.001;
+  EXPECT_EQ(Assess(input).level, RiskLevel::kHigh);
+}
+
 TEST(RiskTest, CounterpartsDisagree) {
   RiskInput input = MultipleChoice();
   input.observed_interval = ConfidenceInterval{0.30, 0.36, 0.95, kMethodWilson};

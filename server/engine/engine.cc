@@ -48,82 +48,132 @@ const v1::RunTask* FindTask(const v1::Run& run, const std::string& name) {
   return nullptr;
 }
 
-// The filters of a task in the order in which the harness reports them, then those
-// that only the samples have.
-std::vector<std::string> FiltersOf(const ScoredRun& scored, const v1::RunTask& task) {
-  std::vector<std::string> filters;
-  const auto add = [&](const std::string& filter) {
-    if (std::find(filters.begin(), filters.end(), filter) == filters.end()) {
-      filters.push_back(filter);
+// What a run holds, by task: runs of thousands of tasks are looked through for each of them.
+class RunIndex {
+ public:
+  explicit RunIndex(const ScoredRun& scored) {
+    for (const v1::RunTask& task : scored.run.tasks()) tasks_.emplace(task.task(), &task);
+    for (const auto& scorer : scored.scorers) {
+      scorers_[scorer->about().task()].push_back(scorer.get());
     }
-  };
-  for (const v1::ReportedMetric& reported : task.reported()) add(reported.filter());
-  for (const auto& scorer : scored.scorers) {
-    if (scorer->about().task() == task.task()) add(scorer->filter());
+    for (const v1::RowIssues& issue : scored.issues) issues_[issue.task()].push_back(&issue);
   }
-  if (filters.empty()) add("none");
-  return filters;
-}
 
-const TaskScorer* FindScorer(const ScoredRun& scored, const v1::RunTask& task,
-                             const std::string& filter) {
-  for (const auto& scorer : scored.scorers) {
-    if (scorer->about().task() == task.task() && scorer->filter() == filter) return scorer.get();
+  // Null when there is none.
+  const v1::RunTask* Task(std::string_view name) const {
+    const auto found = tasks_.find(name);
+    return found == tasks_.end() ? nullptr : found->second;
   }
-  return nullptr;
-}
 
-// The tasks below a group, nested groups expanded; a cycle is cut. Members that the run
-// does not have go to `missing`.
-void Leaves(const v1::Run& run, const v1::RunTask& task, absl::flat_hash_set<std::string>& visited,
+  const TaskScorer* Scorer(std::string_view task, std::string_view filter) const {
+    const auto found = scorers_.find(task);
+    if (found == scorers_.end()) return nullptr;
+    for (const TaskScorer* scorer : found->second) {
+      if (scorer->filter() == filter) return scorer;
+    }
+    return nullptr;
+  }
+
+  // The filters of a task in the order in which the harness reports them, then those
+  // that only the samples have.
+  std::vector<std::string> Filters(const v1::RunTask& task) const {
+    std::vector<std::string> filters;
+    const auto add = [&](const std::string& filter) {
+      if (std::find(filters.begin(), filters.end(), filter) == filters.end()) {
+        filters.push_back(filter);
+      }
+    };
+    for (const v1::ReportedMetric& reported : task.reported()) add(reported.filter());
+    if (const auto found = scorers_.find(task.task()); found != scorers_.end()) {
+      for (const TaskScorer* scorer : found->second) add(scorer->filter());
+    }
+    if (filters.empty()) add("none");
+    return filters;
+  }
+
+  // Issues of a task and filter. Rows too damaged to name a filter are told with the first.
+  std::vector<v1::RowIssues> Issues(const v1::RunTask& task, const std::string& filter) const {
+    std::vector<v1::RowIssues> issues;
+    const auto found = issues_.find(task.task());
+    if (found == issues_.end()) return issues;
+    for (const v1::RowIssues* issue : found->second) {
+      if (issue->filter() == filter ||
+          (issue->filter().empty() && filter == Filters(task).front())) {
+        issues.push_back(*issue);
+      }
+    }
+    return issues;
+  }
+
+ private:
+  // The keys are the run's own strings.
+  absl::flat_hash_map<std::string_view, const v1::RunTask*> tasks_;
+  absl::flat_hash_map<std::string_view, std::vector<const TaskScorer*>> scorers_;
+  absl::flat_hash_map<std::string_view, std::vector<const v1::RowIssues*>> issues_;
+};
+
+// The tasks below a group, nested groups expanded in their order; a cycle is cut, and so is
+// what is nested deeper than kMostNested. Members that the run does not have go to `missing`.
+constexpr int kMostNested = 64;
+
+void Leaves(const RunIndex& index, const v1::RunTask& group,
             std::vector<const v1::RunTask*>& leaves, std::vector<std::string>& missing) {
-  if (!visited.insert(task.task()).second) return;
-  if (task.members().empty()) {
-    leaves.push_back(&task);
-    return;
-  }
-  for (const std::string& member : task.members()) {
-    if (const v1::RunTask* below = FindTask(run, member)) {
-      Leaves(run, *below, visited, leaves, missing);
-    } else if (visited.insert(member).second) {
-      missing.push_back(member);
+  struct Visit {
+    const v1::RunTask* task;
+    int depth;
+  };
+  absl::flat_hash_set<std::string_view> visited = {group.task()};
+  std::vector<Visit> stack = {{&group, 0}};
+  while (!stack.empty()) {
+    const Visit visit = stack.back();
+    stack.pop_back();
+    if (visit.task->members().empty()) {
+      leaves.push_back(visit.task);
+      continue;
     }
+    if (visit.depth == kMostNested) {
+      missing.push_back(
+          fmt::format("{} (groups are nested deeper than {})", visit.task->task(), kMostNested));
+      continue;
+    }
+    // The last member goes to the stack first, so that the first one is visited first.
+    const size_t begin = stack.size();
+    for (const std::string& member : visit.task->members()) {
+      if (!visited.insert(member).second) continue;
+      if (const v1::RunTask* below = index.Task(member)) {
+        stack.push_back({below, visit.depth + 1});
+      } else {
+        missing.push_back(member);
+      }
+    }
+    std::reverse(stack.begin() + static_cast<std::ptrdiff_t>(begin), stack.end());
   }
 }
 
 class RunSummarizer {
  public:
-  RunSummarizer(const ScoredRun& scored, const SummaryOptions& options)
-      : scored_(scored), options_(options) {}
+  RunSummarizer(const RunIndex& index, const SummaryOptions& options)
+      : index_(index), options_(options) {}
 
   // Tasks are summarised once: a group needs its members' summaries too.
   const v1::TaskSummary& Task(const v1::RunTask& task, const std::string& filter) {
     const std::string key = task.task() + '\0' + filter;
     auto found = done_.find(key);
     if (found == done_.end()) {
-      std::vector<v1::RowIssues> issues;
-      for (const v1::RowIssues& issue : scored_.issues) {
-        if (issue.task() != task.task()) continue;
-        // Rows too damaged to name a filter are told with the first one.
-        if (issue.filter() == filter ||
-            (issue.filter().empty() && filter == FiltersOf(scored_, task).front())) {
-          issues.push_back(issue);
-        }
-      }
-      found =
-          done_
-              .emplace(key, std::make_unique<v1::TaskSummary>(SummarizeTask(
-                                task, filter, FindScorer(scored_, task, filter), issues, options_)))
-              .first;
+      const std::vector<v1::RowIssues> issues = index_.Issues(task, filter);
+      found = done_
+                  .emplace(key,
+                           std::make_unique<v1::TaskSummary>(SummarizeTask(
+                               task, filter, index_.Scorer(task.task(), filter), issues, options_)))
+                  .first;
     }
     return *found->second;
   }
 
   v1::TaskSummary Group(const v1::RunTask& group, const std::string& filter) {
-    absl::flat_hash_set<std::string> visited;
     std::vector<const v1::RunTask*> leaves;
     std::vector<std::string> missing;
-    Leaves(scored_.run, group, visited, leaves, missing);
+    Leaves(index_, group, leaves, missing);
     std::vector<const v1::TaskSummary*> members;
     members.reserve(leaves.size());
     for (const v1::RunTask* leaf : leaves) members.push_back(&Task(*leaf, filter));
@@ -138,7 +188,7 @@ class RunSummarizer {
   }
 
  private:
-  const ScoredRun& scored_;
+  const RunIndex& index_;
   const SummaryOptions& options_;
   absl::flat_hash_map<std::string, std::unique_ptr<v1::TaskSummary>> done_;
 };
@@ -285,16 +335,17 @@ absl::Status Engine::Summarize(const v1::SummarizeRunRequest& request,
   summary->set_run(run.name());
   summary->set_date(run.date());
   *summary->mutable_warnings() = run.warnings();
+  const RunIndex index(scored);
   // Rows that name no task of the run cannot be told with one.
   for (const v1::RowIssues& issue : scored.issues) {
-    if (FindTask(run, issue.task()) != nullptr) continue;
+    if (index.Task(issue.task()) != nullptr) continue;
     for (const std::string& message : issue.messages()) summary->add_warnings(message);
   }
   if (!emit(std::move(first))) return cancelled();
 
-  RunSummarizer summarizer(scored, options);
+  RunSummarizer summarizer(index, options);
   for (const v1::RunTask& task : run.tasks()) {
-    for (const std::string& filter : FiltersOf(scored, task)) {
+    for (const std::string& filter : index.Filters(task)) {
       v1::SummarizeRunResponse response;
       *response.mutable_task() =
           task.members().empty() ? summarizer.Task(task, filter) : summarizer.Group(task, filter);

@@ -13,6 +13,7 @@ namespace {
 
 using namespace test_support;  // NOLINT: batches are this test's vocabulary
 
+using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
@@ -184,6 +185,39 @@ TEST(EngineTest, GroupsAreMadeOfTheirLeavesAndCyclesAreCut) {
   ASSERT_THAT(parts, SizeIs(4));
   EXPECT_EQ(parts[2].task().metrics(0).value(), 1);
   EXPECT_EQ(parts[2].task().n_samples(), 2u);
+}
+
+// A chain of groups must not cost a stack, nor its square in time.
+TEST(EngineTest, GroupsNestedDeeplyAreCutAndNamed) {
+  Engine engine;
+  v1::IngestHeader header = Header();
+  constexpr int kGroups = 20'000;
+  for (int i = 0; i < kGroups; ++i) {
+    v1::RunTask* group = header.mutable_run()->add_tasks();
+    group->set_task("g" + std::to_string(i));
+    group->add_members(i + 1 < kGroups ? "g" + std::to_string(i + 1) : "t");
+  }
+  const auto parts = Summarize(engine, Send(engine, header));
+  ASSERT_THAT(parts, SizeIs(2 + kGroups));
+  EXPECT_THAT(parts[2].task().warnings(), Contains(HasSubstr("nested deeper than 64")));
+  // The last one is shallow enough.
+  EXPECT_EQ(parts.back().task().n_samples(), 2u);
+}
+
+TEST(EngineTest, MembersAreTakenInTheirOrderAndOnce) {
+  Engine engine;
+  v1::IngestHeader header = Header();
+  v1::RunTask* outer = header.mutable_run()->add_tasks();
+  outer->set_task("outer");
+  for (const char* member : {"inner", "t", "outer", "gone"}) outer->add_members(member);
+  v1::RunTask* inner = header.mutable_run()->add_tasks();
+  inner->set_task("inner");
+  inner->add_members("t");
+  inner->add_members("outer");
+  const auto parts = Summarize(engine, Send(engine, header));
+  ASSERT_THAT(parts, SizeIs(4));
+  EXPECT_EQ(parts[2].task().n_samples(), 2u) << "t counts once";
+  EXPECT_THAT(parts[2].task().warnings(), Contains(HasSubstr("1 of the group's members (gone)")));
 }
 
 }  // namespace

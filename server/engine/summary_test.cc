@@ -196,5 +196,60 @@ TEST(SummaryTest, RiskOrderPutsUnknownAboveLow) {
   EXPECT_GT(RiskOrder(v1::MirageRisk::LOW), RiskOrder(v1::MirageRisk::NONE));
 }
 
+TEST(SummaryTest, WithheldCounterpartsAreNamedWithTheirReason) {
+  const v1::RunTask task = Task("t", "multiple_choice", {{"acc", 0.5}}, 4);
+  v1::SampleBatch batch = EmptyBatch("t");
+  for (int i = 0; i < 4; ++i) AddChoices(&batch, std::to_string(i), {-1, -2, -3, -4}, -1, i % 2);
+  const v1::TaskSummary summary = Summarize(task, batch);
+  EXPECT_THAT(Names(summary), ElementsAre("acc"));
+  EXPECT_EQ(summary.metrics(0).value(), 0.5) << "the harness's own score stays";
+  ASSERT_GT(summary.unavailable_size(), 10);
+  EXPECT_EQ(summary.unavailable(0).metric(), "log_p_gold");
+  EXPECT_THAT(summary.unavailable(0).reason(), HasSubstr("would be biased"));
+  EXPECT_THAT(summary.warnings(), Contains(HasSubstr("no counterparts: ")));
+  EXPECT_EQ(summary.mirage_risk().level(), v1::MirageRisk::UNKNOWN);
+  EXPECT_THAT(summary.mirage_risk().reasons(0).text(), HasSubstr("withheld"));
+}
+
+// Repeated rows beside a whole run: the numbers are compared all the same.
+TEST(SummaryTest, BadRowsDoNotHideAMismatch) {
+  const v1::RunTask task = Task("t", "multiple_choice", {{"acc", 0.5}}, 2);
+  v1::SampleBatch batch = EmptyBatch("t");
+  AddChoices(&batch, "0", {-1, -3}, 0, 1);
+  AddChoices(&batch, "1", {-1, -3}, 0, 1);
+  AddChoices(&batch, "1", {-1, -3}, 0, 1);
+  EXPECT_THAT(Summarize(task, batch).warnings(),
+              Contains(HasSubstr("the rows give 1, the harness reported 0.5")));
+}
+
+TEST(SummaryTest, MissingRowsExplainSoMuchAndNoMore) {
+  v1::SampleBatch batch = EmptyBatch("t");
+  for (int i = 0; i < 8; ++i) AddChoices(&batch, std::to_string(i), {-1, -3}, 0, 1);
+  // Two of ten are missing: all right so far, 0.8 to 1 in all.
+  for (const double reported : {0.8, 0.9, 1.0}) {
+    const v1::RunTask task = Task("t", "multiple_choice", {{"acc", reported}}, 10);
+    EXPECT_THAT(Summarize(task, batch).warnings(),
+                testing::Not(Contains(HasSubstr("cannot explain"))))
+        << reported;
+  }
+  const v1::RunTask task = Task("t", "multiple_choice", {{"acc", 0.79}}, 10);
+  EXPECT_THAT(Summarize(task, batch).warnings(), Contains(HasSubstr("cannot explain")));
+}
+
+TEST(SummaryTest, MetricsOfATasksOwnAreLowBesideCounterparts) {
+  v1::RunTask task = Task("t", "generate_until", {{"my_match", 0.5}}, 4);
+  v1::SampleBatch batch = EmptyBatch("t");
+  for (int i = 0; i < 4; ++i) {
+    AddGeneration(&batch, std::to_string(i), i % 2 == 0 ? "ab" : "ax", "ab", i % 2 == 0 ? 1 : 0);
+  }
+  batch.mutable_scores(0)->set_metric("my_match");
+  const v1::TaskSummary summary = Summarize(task, batch);
+  EXPECT_EQ(summary.metrics(1).metric(), "token_edit_distance");
+  EXPECT_EQ(summary.mirage_risk().level(), v1::MirageRisk::LOW);
+  EXPECT_EQ(summary.mirage_risk().reasons(0).code(), "UNREGISTERED_METRIC");
+  // Two right of four, a share: what two runs can tell is known.
+  EXPECT_EQ(summary.mirage_risk().reasons(1).code(), "RESOLUTION");
+}
+
 }  // namespace
 }  // namespace mirage::server

@@ -207,5 +207,127 @@ TEST(TaskScorerTest, ScoresComeBackRowByRow) {
   }
 }
 
+// One batch of rows, scored.
+TaskScorer Scored(const v1::RunTask& task, const v1::SampleBatch& batch) {
+  TaskScorer scorer(task, "none", metrics::TextUnit::kCodepoints);
+  v1::IngestResponse response;
+  EXPECT_TRUE(scorer.Add(batch, false, &response).ok());
+  EXPECT_EQ(response.n_bad(), 0u);
+  return scorer;
+}
+
+// Four choices, the gold not in the rows: a right answer tells it, a wrong one does not.
+TEST(WithheldTest, GoldsThatOnlyRightAnswersTell) {
+  const v1::RunTask task = Task("t", "multiple_choice", {{"acc", 0.5}}, 4);
+  v1::SampleBatch batch = EmptyBatch("t");
+  for (int i = 0; i < 4; ++i) AddChoices(&batch, std::to_string(i), {-1, -2, -3, -4}, -1, i % 2);
+  const TaskScorer scorer = Scored(task, batch);
+  EXPECT_EQ(scorer.n_gold_unverified(), 2u);
+  EXPECT_THAT(scorer.Withheld(), HasSubstr("of 2 of 4 rows it does not"));
+}
+
+// With two choices a wrong answer tells it, too.
+TEST(WithheldTest, NotWhereEveryRowTellsItsGold) {
+  const v1::RunTask task = Task("t", "multiple_choice", {{"acc", 0.5}}, 4);
+  v1::SampleBatch batch = EmptyBatch("t");
+  for (int i = 0; i < 4; ++i) AddChoices(&batch, std::to_string(i), {-1, -2}, -1, i % 2);
+  const TaskScorer scorer = Scored(task, batch);
+  EXPECT_EQ(scorer.n_gold_unverified(), 0u);
+  EXPECT_EQ(scorer.Withheld(), "");
+}
+
+TEST(WithheldTest, ReadingsThatTheScoresContradict) {
+  const v1::RunTask task = Task("t", "multiple_choice", {{"acc", 0.8}}, 20);
+  for (const int n_wrong : {0, 2, 3, 4}) {
+    v1::SampleBatch batch = EmptyBatch("t");
+    for (int i = 0; i < 20; ++i) {
+      AddChoices(&batch, std::to_string(i), {-1, -2}, 0, i < n_wrong ? 0 : 1);
+    }
+    const TaskScorer scorer = Scored(task, batch);
+    EXPECT_EQ(scorer.n_gold_unverified(), static_cast<uint64_t>(n_wrong));
+    EXPECT_EQ(scorer.Withheld().empty(), n_wrong <= 3) << n_wrong;
+    // A score that Mirage's definition does not give counts as one that differs.
+    EXPECT_EQ(scorer.reported()[0].n_compared, 20u);
+    EXPECT_EQ(scorer.reported()[0].n_same, static_cast<uint64_t>(20 - n_wrong));
+  }
+}
+
+// TruthfulQA's mc2 calls a share of probability acc.
+TEST(WithheldTest, FractionsAreNoVerdicts) {
+  const v1::RunTask task = Task("t", "multiple_choice", {{"acc", 0.4}}, 5);
+  v1::SampleBatch batch = EmptyBatch("t");
+  for (int i = 0; i < 5; ++i) AddChoices(&batch, std::to_string(i), {-1, -2}, 0, 0.4);
+  const TaskScorer scorer = Scored(task, batch);
+  EXPECT_EQ(scorer.n_gold_unverified(), 5u);
+  EXPECT_THAT(scorer.Withheld(), HasSubstr("5 of 5 rows contradict"));
+  EXPECT_EQ(Computed(scorer, "log_p_gold").values.count(), 0u);
+}
+
+// gsm8k: the target is the rationale, the output a number.
+TEST(WithheldTest, TargetsThatRightAnswersAreFarFrom) {
+  const std::string rationale = "He has 3 + 4 = 7 apples, of which he eats 2. #### 5";
+  v1::RunTask task = Task("t", "generate_until", {{"exact_match", 0.5}}, 4);
+  task.mutable_normalization()->set_custom(true);
+  v1::SampleBatch batch = EmptyBatch("t");
+  for (int i = 0; i < 4; ++i) AddGeneration(&batch, std::to_string(i), "5", rationale, i % 2);
+  EXPECT_THAT(Scored(task, batch).Withheld(),
+              HasSubstr("the 2 outputs that the harness scored as right are far from their"));
+  // No right row: nothing shows what the target is.
+  v1::SampleBatch wrong = EmptyBatch("t");
+  AddGeneration(&wrong, "0", "5", rationale, 0);
+  EXPECT_THAT(Scored(task, wrong).Withheld(), HasSubstr("in a way of its own"));
+  // A normalisation of the task's own that hardly matters.
+  v1::SampleBatch near = EmptyBatch("t");
+  for (int i = 0; i < 4; ++i) AddGeneration(&near, std::to_string(i), "$1,000", "1,000.", 1);
+  EXPECT_EQ(Scored(task, near).Withheld(), "");
+  // The harness's own definition, and no right row: the target is what it compared with.
+  task.mutable_normalization()->set_custom(false);
+  EXPECT_EQ(Scored(task, wrong).Withheld(), "");
+}
+
+// A metric of the task's own, not named exact_match, says right just as well.
+TEST(WithheldTest, AnyVerdictShowsHowFarTargetsAre) {
+  v1::RunTask task = Task("t", "generate_until", {{"strict_acc", 1}}, 4);
+  v1::SampleBatch batch = EmptyBatch("t");
+  for (int i = 0; i < 4; ++i) {
+    AddGeneration(&batch, std::to_string(i), "A text of some length that obeys", "0", 1);
+  }
+  batch.mutable_scores(0)->set_metric("strict_acc");
+  EXPECT_THAT(Scored(task, batch).Withheld(), HasSubstr("far from their targets"));
+  // Not one where lower is better: there 1 is no success.
+  task.mutable_reported(0)->set_higher_is_better(false);
+  EXPECT_EQ(Scored(task, batch).Withheld(), "");
+}
+
+TEST(TaskScorerTest, EvidenceThatIsNotScoredIsRefused) {
+  const v1::RunTask task = Task("t", "generate_until", {{"exact_match", 1}}, 1);
+  TaskScorer scorer(task, "none", metrics::TextUnit::kCodepoints);
+  v1::SampleBatch batch = EmptyBatch("t");
+  AddGeneration(&batch, "0", "a", "a", 1);
+  batch.mutable_gold_likelihood()->add_log_likelihoods(-1);
+  v1::IngestResponse response;
+  EXPECT_EQ(scorer.Add(batch, false, &response).code(), absl::StatusCode::kUnimplemented);
+  batch.clear_gold_likelihood();
+  batch.mutable_token_logprobs();
+  EXPECT_EQ(scorer.Add(batch, false, &response).code(), absl::StatusCode::kUnimplemented);
+  batch.clear_token_logprobs();
+  EXPECT_TRUE(scorer.Add(batch, false, &response).ok());
+  EXPECT_EQ(scorer.n_samples(), 1u);
+}
+
+TEST(TaskScorerTest, RefusalsHaveCodes) {
+  const v1::RunTask task = Task("t", "multiple_choice", {{"acc", 1}}, 2);
+  TaskScorer scorer(task, "none", metrics::TextUnit::kCodepoints);
+  v1::SampleBatch batch = EmptyBatch("t");
+  AddChoices(&batch, "0", {-1, -3}, 0, 1);
+  AddChoices(&batch, "0", {-1, -3}, 0, 1);
+  AddChoices(&batch, "1", {-1, 3}, 0, 1);
+  v1::IngestResponse response;
+  ASSERT_TRUE(scorer.Add(batch, false, &response).ok());
+  ASSERT_EQ(response.bad_samples_size(), 2);
+  EXPECT_EQ(response.bad_samples(0).code(), 6u);  // ALREADY_EXISTS
+  EXPECT_EQ(response.bad_samples(1).code(), 3u);  // INVALID_ARGUMENT
+}
+
 }  // namespace
 }  // namespace mirage::server
