@@ -258,6 +258,7 @@ void TaskScorer::ScoreChoiceSample(uint32_t i, const v1::SampleBatch& batch) {
     case GoldOutcome::kStated:
       break;
     case GoldOutcome::kToldByVerdict:
+      gold_is_told_[i] = 1;
       ++n_gold_told_;
       break;
     case GoldOutcome::kOpen:
@@ -516,7 +517,7 @@ void TaskScorer::AddReported(const v1::SampleBatch& batch) {
       }
       if (!weighted) {
         gathered_.push_back(value);
-        if (own != nullptr && !std::isnan(own[i])) {
+        if (own != nullptr && !std::isnan(own[i]) && gold_is_told_[i] == 0) {
           ++reported.n_compared;
           if (SameScore(own[i], value)) ++reported.n_same;
         }
@@ -567,6 +568,7 @@ absl::Status TaskScorer::Add(const v1::SampleBatch& batch, bool return_scores,
   if (auto status = Start(batch); !status.ok()) return status;
   const uint32_t n = view_.n;
   accepted_.assign(n, 1);
+  gold_is_told_.assign(n, 0);
   HashKeys();
   above_chance_.clear();
   margin_.clear();

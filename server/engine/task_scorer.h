@@ -179,6 +179,9 @@ class TaskScorer {
   // Values of computed metric c at c * n + i; NaN where not defined.
   std::vector<double> values_;
   std::vector<uint8_t> accepted_;
+  // Whether the sample's gold is known from the harness's scores alone: to derive those from
+  // it again would prove nothing.
+  std::vector<uint8_t> gold_is_told_;
   std::vector<absl::uint128> sample_keys_;
   std::string key_buffer_;
   std::vector<uint32_t> golds_;

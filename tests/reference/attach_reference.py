@@ -557,9 +557,11 @@ class ChoiceScorer(Scorer):
                 hit[told] = NAN
             own[metric] = hit
             if metric in self.reported:
+                # A reading that the row's own score contradicts counts as one that differs.
                 given = scores[:, j]
-                unknown = np.isnan(given) | np.isnan(hit) | (told if j == 0 else False)
-                same = np.where(unknown, NAN, hit == given)
+                stated = mask.any(axis=1) & (verified | (alternative < 0)) & ~told
+                by_reading = mask[rows, chosen].astype(np.float64)
+                same = np.where(stated & ~np.isnan(given), by_reading == given, NAN)
                 self.reported[metric].rederived.add_block(same)
         usable = verified & ~np.isnan(confidence)
         self.ece.add_block(confidence[usable], right[usable])
