@@ -12,13 +12,13 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
-#include "address/address.h"
+#include "base/address.h"
+#include "base/version.h"
 #include "client/commands/attach.h"
 #include "client/exit_code.h"
 #include "client/render/terminal_text.h"
 #include "client/standard_error.h"
 #include "server/embedded.h"
-#include "version/version.h"
 
 namespace {
 

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
+#include "base/version.h"
 #include "server/server.h"
-#include "version/version.h"
 
 namespace {
 

@@ -15,7 +15,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "address/address.h"
+#include "base/address.h"
 #include "server/engine/engine.h"
 #include "server/service/ingest_service.h"
 #include "server/service/metric_service.h"

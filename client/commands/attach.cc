@@ -17,6 +17,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/version.h"
 #include "client/attach_run.h"
 #include "client/exit_code.h"
 #include "client/output_file.h"
@@ -26,7 +27,6 @@
 #include "client/standard_error.h"
 #include "integrations/lm_eval/discover.h"
 #include "nlohmann/json.hpp"
-#include "version/version.h"
 
 namespace mirage::client {
 namespace {

@@ -1,6 +1,6 @@
 // The version of everything in this repository.
-#ifndef MIRAGE_VERSION_VERSION_H_
-#define MIRAGE_VERSION_VERSION_H_
+#ifndef MIRAGE_BASE_VERSION_H_
+#define MIRAGE_BASE_VERSION_H_
 
 #include <string_view>
 
@@ -10,4 +10,4 @@ inline constexpr std::string_view kVersion = "0.1.0";
 
 }  // namespace mirage
 
-#endif  // MIRAGE_VERSION_VERSION_H_
+#endif  // MIRAGE_BASE_VERSION_H_

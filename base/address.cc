@@ -1,4 +1,4 @@
-#include "address/address.h"
+#include "base/address.h"
 
 #include <fmt/format.h>
 

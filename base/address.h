@@ -1,6 +1,6 @@
 // Where a sidecar listens, and where a client looks for it: the same rules for both.
-#ifndef MIRAGE_ADDRESS_ADDRESS_H_
-#define MIRAGE_ADDRESS_ADDRESS_H_
+#ifndef MIRAGE_BASE_ADDRESS_H_
+#define MIRAGE_BASE_ADDRESS_H_
 
 #include <string_view>
 
@@ -15,4 +15,4 @@ absl::Status CheckAddress(std::string_view address, bool to_listen);
 
 }  // namespace mirage
 
-#endif  // MIRAGE_ADDRESS_ADDRESS_H_
+#endif  // MIRAGE_BASE_ADDRESS_H_
