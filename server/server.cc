@@ -36,8 +36,9 @@ class GrpcServer final : public Server {
 
   absl::Status Listen(const std::string& address) {
     grpc::ServerBuilder builder;
+    int bound = 0;
     if (!address.empty()) {
-      builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port_);
+      builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &bound);
     }
     // Else a second sidecar on the same port would silently take half of the calls.
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
@@ -47,11 +48,12 @@ class GrpcServer final : public Server {
     builder.RegisterService(&metrics_);
     builder.RegisterService(&runs_);
     server_ = builder.BuildAndStart();
-    const bool unix_socket = std::string_view(address).substr(0, kUnix.size()) == kUnix;
-    if (server_ == nullptr || (!address.empty() && !unix_socket && port_ == 0)) {
+    if (server_ == nullptr || (!address.empty() && bound == 0)) {
       return absl::UnavailableError(fmt::format(
           "cannot listen on {}: it may be taken; choose another address, or 127.0.0.1:0", address));
     }
+    // gRPC gives a Unix socket the port 1.
+    if (std::string_view(address).substr(0, kUnix.size()) != kUnix) port_ = bound;
     return absl::OkStatus();
   }
 

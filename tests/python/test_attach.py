@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -11,6 +12,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -181,22 +183,34 @@ def test_tokenizer(attach: Attach, facts: Path) -> None:
 
 
 @pytest.fixture
-def sidecar(binary: Path, tmp_path: Path) -> Iterator[str]:
-    """A miraged on a free port."""
+def sidecar_binary(binary: Path) -> Path:
     built = subprocess.run(
         ["bazel", "info", "bazel-bin"], cwd=REPOSITORY, capture_output=True, text=True, check=True
     ).stdout.strip()
-    daemon = Path(built) / "server/miraged"
+    return Path(built) / "server/miraged"
+
+
+@contextlib.contextmanager
+def listening(sidecar_binary: Path, address: str) -> Iterator[str]:
+    """A miraged, and where it says that it listens."""
     process = subprocess.Popen(
-        [str(daemon), "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True
+        [str(sidecar_binary), "--listen", address], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     line = process.stdout.readline()
-    found = re.fullmatch(r"listening on (127\.0\.0\.1:\d+)\n", line)
+    found = re.fullmatch(r"listening on (.*)\n", line)
     assert found, line
     yield found.group(1)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=20) == 0, "SIGTERM ends it in order"
+
+
+@pytest.fixture
+def sidecar(sidecar_binary: Path) -> Iterator[str]:
+    """A miraged on a free port."""
+    with listening(sidecar_binary, "127.0.0.1:0") as address:
+        assert re.fullmatch(r"127\.0\.0\.1:[1-9]\d*", address)
+        yield address
 
 
 def test_sidecar_gives_the_same_bytes(attach: Attach, facts: Path, sidecar: str) -> None:
@@ -205,6 +219,16 @@ def test_sidecar_gives_the_same_bytes(attach: Attach, facts: Path, sidecar: str)
         remote = attach(facts, "--no-write", *arguments, "--sidecar", sidecar)
         assert remote.returncode == 0, remote.stderr
         assert remote.stdout == embedded.stdout
+
+
+def test_sidecar_on_a_unix_socket(attach: Attach, facts: Path, sidecar_binary: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # short: a socket's path has 107 bytes at most
+        address = f"unix:{folder}/mirage.sock"
+        with listening(sidecar_binary, address) as said:
+            assert said == address
+            remote = attach(facts, "--no-write", "--sidecar", address)
+    assert remote.returncode == 0, remote.stderr
+    assert remote.stdout == attach(facts, "--no-write").stdout
 
 
 def test_no_sidecar_there(attach: Attach, facts: Path) -> None:

@@ -1,0 +1,58 @@
+// gRPC services inside a test's process, without a port.
+#ifndef MIRAGE_TESTS_SUPPORT_SERVICE_CHANNEL_H_
+#define MIRAGE_TESTS_SUPPORT_SERVICE_CHANNEL_H_
+
+#include <grpcpp/create_channel_posix.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/server_posix.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <memory>
+#include <vector>
+
+namespace mirage::test_support {
+
+// A server of the services given, and a channel to it. Both end with this object; the
+// services must outlive it.
+class ServiceChannel {
+ public:
+  explicit ServiceChannel(const std::vector<grpc::Service*>& services) {
+    grpc::ServerBuilder builder;
+    for (grpc::Service* service : services) builder.RegisterService(service);
+    server_ = builder.BuildAndStart();
+    // A socket pair for the reason given in server/server.cc.
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0) return;
+    line_ = ::dup(ends[0]);
+    grpc::AddInsecureChannelFromFd(server_.get(), ends[0]);
+    channel_ = grpc::CreateInsecureChannelFromFd("mirage-test", ends[1]);
+  }
+  ~ServiceChannel() {
+    server_->Shutdown(std::chrono::system_clock::now());
+    server_->Wait();
+    if (line_ >= 0) ::close(line_);
+  }
+  ServiceChannel(const ServiceChannel&) = delete;
+  ServiceChannel& operator=(const ServiceChannel&) = delete;
+
+  // Null when the process has no file descriptors left.
+  const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+
+  // Cuts the line, as the kernel does when the server's process is killed.
+  void Cut() { ::shutdown(line_, SHUT_RDWR); }
+
+  // Ends the server at once, open calls with it. A service's handler must not wait for it.
+  void ShutdownNow() { server_->Shutdown(std::chrono::system_clock::now()); }
+
+ private:
+  std::unique_ptr<grpc::Server> server_;
+  std::shared_ptr<grpc::Channel> channel_;
+  // A second descriptor of the server's end.
+  int line_ = -1;
+};
+
+}  // namespace mirage::test_support
+
+#endif  // MIRAGE_TESTS_SUPPORT_SERVICE_CHANNEL_H_
