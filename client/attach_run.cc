@@ -23,7 +23,9 @@ constexpr int kDescribedRows = 5;
 
 absl::Status FromGrpc(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
-  return {static_cast<absl::StatusCode>(status.error_code()), status.error_message()};
+  const auto code = static_cast<absl::StatusCode>(status.error_code());
+  if (!status.error_message().empty()) return {code, status.error_message()};
+  return {code, fmt::format("the sidecar answered {}", absl::StatusCodeToString(code))};
 }
 
 std::string FileName(const std::string& path) {
@@ -72,6 +74,11 @@ class Attachment {
     if (!name.ok()) {
       // Our own error ends the call; the sidecar's is found by ending it.
       if (!stream_broken_) context.TryCancel();
+      // gRPC gives the status after the last message: with acknowledgements unread, Finish would
+      // wait for ever.
+      v1::IngestResponse unread;
+      while (stream_->Read(&unread)) {
+      }
       const grpc::Status status = stream_->Finish();
       // A stream that ends early says why, unless something between us cut it off.
       if (stream_broken_ && !status.ok()) return FromGrpc(status);

@@ -161,6 +161,15 @@ TEST_F(AttachRunTest, ScoresComeInTheOrderOfTheLog) {
   EXPECT_THAT(ids, testing::StartsWith("0123456789101112"));
 }
 
+TEST_F(AttachRunTest, ASidecarThatIsShutDownOnTheWayIsUnavailable) {
+  for (int b = 0; b < 40; ++b) reader_.AddBatch(100 * b, 100, false);
+  const auto summary =
+      AttachRun(embedded_.channel, reader_, {.progress = [&](uint64_t done, uint64_t) {
+                  if (done == 20) embedded_.server->Shutdown(std::chrono::milliseconds(0));
+                }});
+  EXPECT_EQ(summary.status().code(), absl::StatusCode::kUnavailable) << summary.status();
+}
+
 TEST_F(AttachRunTest, NobodyThereIsUnavailable) {
   embedded_.server->Shutdown(std::chrono::milliseconds(0));
   reader_.AddBatch(0, 3, false);

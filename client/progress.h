@@ -4,16 +4,21 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace mirage::client {
 
 // One line that is redrawn at most ten times a second and wiped at the end. Draws
-// nothing for work that takes less than a third of a second, or when disabled.
+// nothing for work that takes less than a third of a second, or when disabled. The line
+// is shorter than the terminal is wide (80 columns where nobody says), or it could not be
+// wiped: the label is cut first, then the bar is left out.
 class Progress {
  public:
-  // `label` is shown in front; it must be safe for a terminal.
-  Progress(std::string label, bool enabled);
+  using Clock = std::chrono::steady_clock;
+
+  // `label` is shown in front; it must be safe for a terminal. `now` is for tests.
+  Progress(std::string label, bool enabled, std::function<Clock::time_point()> now = Clock::now);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -22,10 +27,10 @@ class Progress {
   void Update(uint64_t done, uint64_t total);
 
  private:
-  using Clock = std::chrono::steady_clock;
   const std::string label_;
   const bool enabled_;
-  const Clock::time_point start_ = Clock::now();
+  const std::function<Clock::time_point()> now_;
+  const Clock::time_point start_ = now_();
   Clock::time_point drawn_ = start_;
   bool visible_ = false;
 };
