@@ -671,7 +671,7 @@ def main() -> int:
         with report.section("ThreadSanitizer"):
             rooms = [
                 f"//{room}/..."
-                for room in ("base", "server", "client")
+                for room in ("base", "server", "client", "tests/external")
                 if any((ROOT / room).rglob("BUILD"))
             ]
             # Named absolutely: a test runs in a folder of its own, without the suppressions.
