@@ -622,6 +622,23 @@ def pytest(tools: Tools, requirements: str, folders: Sequence[str], marker: str 
     return result
 
 
+BENCHMARKS = "tests/benchmarks/performance.py"
+
+
+def benchmark(tools: Tools, name: str, report: Report) -> Result:
+    """Rows of docs/performance.md as they are here and now; only wrong values fail."""
+    python = tools.venv("requirements-test.txt") / "python"
+    command = [python, "-B", BENCHMARKS, "--repeats", "3", "--only", name]
+    done = run(command, stderr=subprocess.PIPE)
+    result = Result(passed=0 if done.returncode else 1)
+    if done.returncode:
+        result.fail(name, done.stderr + done.stdout, shown(command))
+    for line in done.stdout.splitlines():
+        if line.startswith("|"):
+            report.say(f"   {line}")
+    return result
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Use ./check.")
     parser.add_argument("--cache", type=pathlib.Path, default=pathlib.Path.home() / ".cache/mirage")
@@ -698,6 +715,10 @@ def main() -> int:
                 report.run(
                     "bazel test (tag release)", lambda: bazel_test(cache, [], long, [], "release")
                 )
+
+        with report.section("benchmarks"):
+            for name in run([PYTHON, "-B", BENCHMARKS, "--list"]).stdout.split():
+                report.run(name, lambda name=name: benchmark(tools, name, report))
 
     return report.close()
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import pathlib
 import subprocess
 import sys
 import time
@@ -99,6 +100,7 @@ def main() -> int:
     parser.add_argument("binary", help="the built //metrics/text:edit_distance_benchmark")
     parser.add_argument("--seconds", type=float, default=0.05, help="for one round of one cell")
     parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--json", type=pathlib.Path, help="also write the numbers there")
     arguments = parser.parse_args()
 
     ours = run_binary(arguments.binary, arguments.seconds, arguments.repetitions)
@@ -107,6 +109,7 @@ def main() -> int:
     header += ["rf-cpp", "ratio"] if with_cpp else []
     print("".join(f"{column:>11}" for column in header))
     failures = 0
+    numbers = {}
     for alphabet, size in ALPHABETS.items():
         for data in ("mutated", "unrelated"):
             for length in LENGTHS:
@@ -117,6 +120,11 @@ def main() -> int:
                 as_list, list_sum = nanoseconds(pairs, budget)
                 texts = [("".join(map(chr, a)), "".join(map(chr, b))) for a, b in pairs]
                 as_text, text_sum = nanoseconds(texts, budget)
+                numbers[key] = {
+                    "mirage_ns": mine,
+                    "rapidfuzz_list_ns": as_list,
+                    "rapidfuzz_str_ns": as_text,
+                }
                 cells = [mine, as_list, as_list / mine, as_text, as_text / mine]
                 if with_cpp:
                     native = ours[f"rapidfuzz-cpp/{key}"][0]
@@ -128,6 +136,8 @@ def main() -> int:
                 if not distances == list_sum == text_sum:
                     print(f"{key}: distances differ: {distances}, {list_sum}, {text_sum}")
                     failures += 1
+    if arguments.json:
+        arguments.json.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     return 1 if failures else 0
 
 
