@@ -244,10 +244,6 @@ enum class Death { kEndsTheStream, kAborts, kIsCutOff, kIsShutDown };
 class DyingSidecar final : public v1::IngestService::Service {
  public:
   DyingSidecar(Death death, int last) : death_(death), last_(last) {}
-  ~DyingSidecar() override {
-    if (ending_.joinable()) ending_.join();
-  }
-
   grpc::Status Ingest(
       grpc::ServerContext* context,
       grpc::ServerReaderWriter<v1::IngestResponse, v1::IngestRequest>* stream) override {
@@ -280,7 +276,7 @@ class DyingSidecar final : public v1::IngestService::Service {
         line->Cut();
         break;
       case Death::kIsShutDown:
-        ending_ = std::thread([this] { line->ShutdownNow(); });
+        line->BeginShutdown();
         while (!context->IsCancelled()) std::this_thread::yield();
         break;
     }
@@ -289,7 +285,6 @@ class DyingSidecar final : public v1::IngestService::Service {
 
   const Death death_;
   const int last_;
-  std::thread ending_;
 };
 
 class DyingSidecarTest : public AttachTest,

@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <memory>
+#include <thread>
 #include <vector>
 
 namespace mirage::test_support {
@@ -30,6 +31,7 @@ class ServiceChannel {
     channel_ = grpc::CreateInsecureChannelFromFd("mirage-test", ends[1]);
   }
   ~ServiceChannel() {
+    if (ending_.joinable()) ending_.join();
     server_->Shutdown(std::chrono::system_clock::now());
     server_->Wait();
     if (line_ >= 0) ::close(line_);
@@ -43,14 +45,18 @@ class ServiceChannel {
   // Cuts the line, as the kernel does when the server's process is killed.
   void Cut() { ::shutdown(line_, SHUT_RDWR); }
 
-  // Ends the server at once, open calls with it. A service's handler must not wait for it.
-  void ShutdownNow() { server_->Shutdown(std::chrono::system_clock::now()); }
+  // Begins to end the server at once, open calls with it; returns before it has ended, so that
+  // a service's handler may call it. At most once.
+  void BeginShutdown() {
+    ending_ = std::thread([this] { server_->Shutdown(std::chrono::system_clock::now()); });
+  }
 
  private:
   std::unique_ptr<grpc::Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
   // A second descriptor of the server's end.
   int line_ = -1;
+  std::thread ending_;
 };
 
 }  // namespace mirage::test_support
