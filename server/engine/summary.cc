@@ -628,6 +628,7 @@ class TaskSummarizer {
     if (r.summary.has_chance()) input.chance = r.summary.chance();
     input.kind = metrics::RiskMetricKind::kOther;
     input.has_counterparts = has_counterparts;
+    if (scorer_ != nullptr) input.n_gold_unverified = scorer_->n_gold_unverified();
     input.counterparts_withheld = !withheld_.empty();
     if (r.info == nullptr) {
       input.kind = r.sharp ? metrics::RiskMetricKind::kUnregisteredShare
@@ -648,7 +649,6 @@ class TaskSummarizer {
     switch (info.evidence) {
       case Evidence::kChoices: {
         input.kind = metrics::RiskMetricKind::kMultipleChoice;
-        input.n_gold_unverified = scorer_->n_gold_unverified();
         const MarginEvidence& margins = scorer_->margins();
         const metrics::MarginCounts& counts =
             info.normalization == metrics::Normalization::kChars      ? margins.acc_norm
@@ -676,7 +676,6 @@ class TaskSummarizer {
       case Evidence::kGeneration:
         input.kind = metrics::RiskMetricKind::kEditDistanceOnly;
         input.unit = scorer_->unit_name();
-        input.n_gold_unverified = scorer_->n_gold_unverified();
         if (IsUnavailable("token_edit_distance")) break;
         set(metrics::EditDistanceDistortion(scorer_->edit_distances(), scorer_->target_lengths(),
                                             seed));

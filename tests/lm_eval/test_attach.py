@@ -34,10 +34,13 @@ TASK_FIELDS = {
 RISKS = {"NONE", "LOW", "HIGH", "UNKNOWN"}
 CODES = {
     # Beyond the contract, see docs/risk.md.
+    "COMPOSITION",
+    "COUNTERPARTS_AGREE",
     "COUNTERPARTS_DISAGREE",
     "CONTINUOUS",
     "EDIT_DISTANCE_ONLY",
     "NO_COUNTERPART",
+    "UNREGISTERED_METRIC",
     "DISTORTS",
     "RESOLUTION",
     "AT_FLOOR",
@@ -237,10 +240,12 @@ def test_group(attached: dict[str, Attached]) -> None:
 def test_gold_that_is_not_in_the_log(attached: dict[str, Attached]) -> None:
     """Three prompts and acc = 0: counted, warned of, never guessed."""
     (task,) = (t for t in attached["plain"].tasks if t["task"] == "t_wino3")
-    values = [m for m in task["metrics"] if m["metric"] == "log_p_gold"]
-    assert task["n_gold_unverified"] > 0
-    assert task["warnings"]
-    assert all(m["n"] == task["n_samples"] - task["n_gold_unverified"] for m in values)
+    assert 0 < task["n_gold_unverified"] < task["n_samples"]
+    # The rows that are left are those that the harness scored as right: no mean over them.
+    assert all(m["role"] == "REPORTED" for m in task["metrics"])
+    assert "would be biased" in {m["metric"]: m["reason"] for m in task["unavailable"]}["log_p_gold"]
+    assert any("no counterparts" in warning for warning in task["warnings"])
+    assert task["mirage_risk"]["level"] == "UNKNOWN"
     reasons = [
         reason["code"]
         for m in task["metrics"]
