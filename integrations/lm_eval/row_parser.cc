@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <deque>
 #include <limits>
 #include <optional>
 #include <unordered_map>
@@ -74,6 +75,14 @@ std::string_view KeyText(const char* key) {
   const char* end = key;
   while (*end != '"') end += *end == '\\' ? 2 : 1;
   return {key, static_cast<size_t>(end - key)};
+}
+
+// The same as `KeyText`, which most keys are as they stand; else unescaped, at the end of
+// `scratch`, whose elements stay where they are.
+std::string_view PlainKey(const char* key, std::deque<std::string>* scratch) {
+  const std::string_view text = KeyText(key);
+  if (std::memchr(text.data(), '\\', text.size()) == nullptr) return text;
+  return scratch->emplace_back(Unescaped(text));
 }
 
 // What a result without an error holds, in place: a copy is made of parts that have just
@@ -182,7 +191,7 @@ error_code ReadResponses(ondemand::array& array, const char* end, Responses* out
 
 // A field that is none of the row's own: a metric's value.
 struct Field {
-  std::string_view key;
+  std::string_view key;  // unescaped
   Raw value;
 };
 
@@ -448,6 +457,8 @@ class RowParser::Impl {
   std::vector<Request> requests_;
   Responses responses_;
   std::vector<Field> fields_;
+  // Keys of `fields_` that were escaped.
+  std::deque<std::string> field_keys_;
 
   // What was made of them.
   Shape shape_;
@@ -571,6 +582,7 @@ error_code RowParser::Impl::ReadFields(std::string_view row) {
   requests_.clear();
   responses_.Clear();
   fields_.clear();
+  if (!field_keys_.empty()) field_keys_.clear();
 
   end_ = row.data() + row.size();
   ondemand::document document;
@@ -627,7 +639,7 @@ error_code RowParser::Impl::ReadFields(std::string_view row) {
     }
     if (target == nullptr) {
       target = &fields_.emplace_back().value;
-      fields_.back().key = KeyText(key);
+      fields_.back().key = PlainKey(key, &field_keys_);
     }
     if (const auto error = Capture(field.value(), end_, target)) return error;
   }
@@ -643,7 +655,7 @@ bool RowParser::Impl::ReadMetricNames() {
     scratch_.clear();
     for (const Field& field : fields_) {
       scratch_ += field.key;
-      scratch_ += '\n';
+      scratch_ += '\xFF';  // in no key: they are UTF-8
     }
     source = scratch_;
   }
@@ -668,7 +680,7 @@ bool RowParser::Impl::ReadMetricNames() {
   } else if (!config_.metrics.empty()) {
     names = config_.metrics;
   } else {
-    for (const Field& field : fields_) names.push_back(Unescaped(field.key));
+    for (const Field& field : fields_) names.emplace_back(field.key);
   }
   for (std::string& name : names) {
     if (name == "acc_mutual_info") set->mutual_information = true;

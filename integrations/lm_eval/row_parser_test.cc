@@ -437,6 +437,29 @@ TEST(RowParserTest, LeavesOutPlaceholders) {
   EXPECT_THAT(rows.batch().scores(), IsEmpty());
 }
 
+// json.dumps escapes what is not ASCII, in keys and in lists alike.
+TEST(RowParserTest, ReadsScoresOfEscapedNames) {
+  const std::string row = R"({"doc_id": 5, "target": "1", "arguments": [["Q", " a"], ["Q", " b"]],)"
+                          R"("filtered_resps": [["-1", "False"], ["-2", "True"]], "acc": 1.0,)"
+                          R"("acc_\u00e9": 0.5, "\u20ac\"": 0.25)";
+  TaskConfig config = Config("multiple_choice");
+  Rows by_fields(config);
+  config.metrics = {"acc_\u00e9", "\u20ac\""};
+  Rows by_results(config);
+  Rows by_row(Config("multiple_choice"));
+  ASSERT_EQ(by_fields.Add(row + "}"), Outcome::kAppended);
+  ASSERT_EQ(by_results.Add(row + "}"), Outcome::kAppended);
+  ASSERT_EQ(by_row.Add(row + R"(, "metrics": ["acc_\u00e9", "\u20ac\""]})"), Outcome::kAppended);
+  for (const Rows* rows : {&by_fields, &by_results, &by_row}) {
+    const int n = rows->batch().scores_size();
+    ASSERT_EQ(n, rows == &by_fields ? 3 : 2);
+    EXPECT_EQ(rows->batch().scores(n - 2).metric(), "acc_\u00e9");
+    EXPECT_THAT(rows->batch().scores(n - 2).values(), ElementsAre(0.5));
+    EXPECT_EQ(rows->batch().scores(n - 1).metric(), "\u20ac\"");
+    EXPECT_THAT(rows->batch().scores(n - 1).values(), ElementsAre(0.25));
+  }
+}
+
 TEST(RowParserTest, SaysWhatIsWrong) {
   Rows rows(Config("multiple_choice"));
   EXPECT_EQ(
