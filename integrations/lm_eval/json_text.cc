@@ -105,7 +105,20 @@ size_t SequenceLength(std::string_view text, size_t at) {
   return 0;
 }
 
-// Reads a Python string literal at `*at` and moves `*at` past it.
+// Reads the second half of a surrogate pair, `\uDC00` to `\uDFFF` at `at`, after the first
+// half `*code`, and puts the character in `*code`; false when it does not stand there.
+bool ReadLowSurrogate(std::string_view text, size_t at, uint32_t* code) {
+  uint32_t low = 0;
+  if (*code < 0xD800 || *code >= 0xDC00 || text.substr(at, 2) != "\\u" ||
+      !ReadHex(text, at + 2, 4, &low) || low < 0xDC00 || low >= 0xE000) {
+    return false;
+  }
+  *code = 0x10000 + ((*code - 0xD800) << 10) + (low - 0xDC00);
+  return true;
+}
+
+// Reads a string literal of Python or JSON at `*at` and moves `*at` past it. Where both know an
+// escape it is the same, and Python's repr writes neither `\/` nor the halves of a pair.
 bool ReadPythonString(std::string_view text, size_t* at, std::string* out) {
   if (*at >= text.size()) return false;
   const char quote = text[*at];
@@ -133,9 +146,16 @@ bool ReadPythonString(std::string_view text, size_t* at, std::string* out) {
       case 'r':
         out->push_back('\r');
         break;
+      case 'b':
+        out->push_back('\b');
+        break;
+      case 'f':
+        out->push_back('\f');
+        break;
       case '\\':
       case '\'':
       case '"':
+      case '/':
         out->push_back(text[i]);
         break;
       case 'x':
@@ -143,8 +163,9 @@ bool ReadPythonString(std::string_view text, size_t* at, std::string* out) {
       case 'U': {
         const size_t digits = text[i] == 'x' ? 2 : text[i] == 'u' ? 4 : 8;
         if (!ReadHex(text, i + 1, digits, &code)) return false;
-        AppendCodePoint(code, out);
         i += digits;
+        if (digits == 4 && ReadLowSurrogate(text, i + 1, &code)) i += 6;
+        AppendCodePoint(code, out);
         break;
       }
       default:
@@ -197,12 +218,7 @@ void AppendUnescaped(std::string_view escaped, std::string* out) {
           break;
         }
         at += 4;
-        uint32_t low = 0;
-        if (code >= 0xD800 && code < 0xDC00 && rest.size() >= 10 && rest[4] == '\\' &&
-            rest[5] == 'u' && ReadHex(rest, 6, 4, &low) && low >= 0xDC00 && low < 0xE000) {
-          code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
-          at += 6;
-        }
+        if (ReadLowSurrogate(rest, 4, &code)) at += 6;
         AppendCodePoint(code, out);
         break;
       }

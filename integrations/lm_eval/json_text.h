@@ -40,8 +40,8 @@ std::string_view Strip(std::string_view text);
 // False when `text` is anything else.
 bool ParseIntegerList(std::string_view text, std::vector<int64_t>* values);
 
-// Reads "['a', \"b\"]": a list of one or more strings in Python's spelling. False
-// when `text` is anything else.
+// Reads "['a', \"b\"]": a list of one or more strings, in Python's spelling or in JSON's with
+// all its escapes. False when `text` is anything else.
 bool ParseStringList(std::string_view text, std::vector<std::string>* values);
 
 // Offset of the first byte that is not part of well-formed UTF-8; the size of

@@ -107,6 +107,9 @@ TEST(ParseListTest, ReadsStringsInPythonsSpelling) {
   std::vector<std::string> values;
   EXPECT_TRUE(ParseStringList(R"(['a', "it's", 'x\'y\n\\', '\xe9\u20ac'])", &values));
   EXPECT_THAT(values, ElementsAre("a", "it's", "x'y\n\\", "\u00e9\u20ac"));
+  // JSON's, which 0.4.0 to 0.4.3 write.
+  EXPECT_TRUE(ParseStringList(R"(["\ud83d\ude00", "a\/b\b\f", "\ud83dx", "\ude00"])", &values));
+  EXPECT_THAT(values, ElementsAre("\U0001F600", "a/b\b\f", "\uFFFDx", "\uFFFD"));
   EXPECT_TRUE(ParseStringList("['']", &values));
   EXPECT_THAT(values, ElementsAre(""));
   for (const char* text :
