@@ -40,7 +40,8 @@ struct RowIssue {
   // Empty when the row is too damaged to say.
   std::string filter;
   std::string file;
-  // Line number from 1 (element number in a JSON array).
+  // Line number from 1 (element number in a JSON array); 0 when the file is meant, which
+  // `message` names.
   uint64_t line = 0;
   // What is wrong, and the remedy.
   std::string message;
@@ -92,8 +93,8 @@ class RunReader {
   // when no further sample of this run can be read.
   virtual absl::StatusOr<bool> Next(v1::SampleBatch* batch, BatchOrigin* origin) = 0;
 
-  // Rows that were skipped so far. At most kKeptIssues are kept for each task and filter;
-  // `issue_counts` counts all.
+  // Rows that were skipped so far. At most kKeptIssues are kept for each task and filter,
+  // besides those of line 0, each before the rows of its file; `issue_counts` counts all.
   virtual const std::vector<RowIssue>& issues() const = 0;
 
   // How many rows of each task and filter were skipped so far, where there are any.
@@ -102,8 +103,8 @@ class RunReader {
   // What there is to tell about whole tasks, after the last `Next`.
   virtual const std::vector<TaskNote>& notes() const = 0;
 
-  // Files of samples that could not be opened or read to their end, so far; each is an
-  // issue of line 0, too.
+  // Files of samples that could not be opened or read to their end, or of whose rows none
+  // could be read, so far; each is an issue of line 0, too.
   virtual uint64_t n_unreadable_files() const = 0;
 
   // Bytes of sample files consumed so far, and in all, for a progress bar.

@@ -56,6 +56,20 @@ class File {
     }
   }
 
+  // Up to `size` bytes of its start; reading goes on where it was. Fewer where it is
+  // shorter or cannot be read, which `Read` tells.
+  std::string Head(size_t size) const {
+    std::string head(size, '\0');
+    const ssize_t n = pread(file_, head.data(), size, 0);
+    head.resize(n > 0 ? static_cast<size_t>(n) : 0);
+    return head;
+  }
+
+  uint64_t Size() const {
+    struct stat info = {};
+    return fstat(file_, &info) == 0 ? static_cast<uint64_t>(info.st_size) : 0;
+  }
+
   void Close() {
     if (file_ >= 0) close(file_);
     file_ = -1;
@@ -72,6 +86,24 @@ class File {
   int file_ = -1;
   std::string path_;
 };
+
+// What a file is that starts so and holds no rows, and the remedy; empty for any other.
+std::string OtherFormat(std::string_view head) {
+  struct Format {
+    std::string_view start;
+    const char* what;
+  };
+  static constexpr Format kFormats[] = {
+      {"\x1F\x8B", "is compressed with gzip: unpack it to a file of this name (gzip -dc)"},
+      {"\x28\xB5\x2F\xFD", "is compressed with zstd: unpack it to a file of this name (zstd -dc)"},
+      {"\xFF\xFE", "is UTF-16 text: rewrite it as UTF-8 (iconv -f UTF-16 -t UTF-8)"},
+      {"\xFE\xFF", "is UTF-16 text: rewrite it as UTF-8 (iconv -f UTF-16 -t UTF-8)"},
+  };
+  for (const Format& format : kFormats) {
+    if (head.substr(0, format.start.size()) == format.start) return format.what;
+  }
+  return "";
+}
 
 std::string FileName(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -138,9 +170,16 @@ class Reader final : public RunReader {
   bool OpenNext() {
     while (next_file_ < files_.samples.size()) {
       ++next_file_;
+      first_issue_ = issues_.size();
+      is_unreadable_ = false;
       const absl::Status status = file_.Open(path());
       if (!status.ok()) {
-        AddUnreadable(std::string(status.message()) + "; its samples are missing");
+        AddUnreadable(std::string(status.message()) + "; its samples are missing", 1);
+        continue;
+      }
+      if (const std::string other = OtherFormat(file_.Head(4)); !other.empty()) {
+        AddUnreadable(fmt::format("{} {}; its samples are missing", path(), other), 1);
+        bytes_done_ += file_.Size();
         continue;
       }
       TaskConfig config;
@@ -151,6 +190,7 @@ class Reader final : public RunReader {
       if (!StatedHash().empty()) task_hash_ = std::make_unique<TaskHash>();
       has_task_issues_ = false;
       n_rows_ = 0;
+      n_samples_ = 0;
       source_ = std::make_unique<RowSource>(
           [this](char* data, size_t size) { return file_.Read(data, size); },
           options_.max_row_bytes);
@@ -176,15 +216,23 @@ class Reader final : public RunReader {
     for (const auto& [filter, n] : chunk_->n_issues) n_issues_[{task(), filter}].all += n;
     has_task_issues_ |= !chunk_->n_issues.empty();
     n_rows_ += chunk_->n_rows;
+    for (size_t b = 0; b < chunk_->n_batches; ++b) n_samples_ += chunk_->batches[b].lines.size();
     if (!chunk_->has_hashes) task_hash_.reset();
     if (task_hash_ != nullptr) task_hash_->Add(chunk_->hashes);
     if (!chunk_->status.ok()) {
-      AddUnreadable(std::string(chunk_->status.message()) + "; the rest of it is missing");
+      AddUnreadable(std::string(chunk_->status.message()) + "; the rest of it is missing", 1);
     }
     return true;
   }
 
   void CloseCurrent() {
+    if (n_samples_ == 0 && n_rows_ > 0 && !is_unreadable_) {
+      AddUnreadable(
+          fmt::format("no row of {} can be read (rows: {}): is it a whole samples file of "
+                      "lm-eval? copy it again, or evaluate again with --log_samples",
+                      path(), n_rows_),
+          0);
+    }
     // Rows that were lost say so themselves, those that are missing are counted by the
     // summary; either gives another hash for sure.
     const bool is_whole = !has_task_issues_ && n_rows_ >= StatedRows();
@@ -222,11 +270,15 @@ class Reader final : public RunReader {
     return about == nullptr ? 0 : about->n_samples_effective();
   }
 
-  void AddUnreadable(std::string message) {
+  // Of the current file. `n_uncounted` is by how much the count of its rows that cannot be
+  // read grows. Its rows' messages never crowd this one out.
+  void AddUnreadable(std::string message, uint64_t n_uncounted) {
     ++n_unreadable_files_;
-    ++n_issues_[{task(), ""}].all;
+    is_unreadable_ = true;
+    n_issues_[{task(), ""}].all += n_uncounted;
     has_task_issues_ = true;
-    KeepIssue("", 0, std::move(message));
+    issues_.insert(issues_.begin() + static_cast<ptrdiff_t>(first_issue_),
+                   {task(), "", path(), 0, std::move(message)});
   }
 
   void KeepIssue(const std::string& filter, uint64_t line, std::string message) {
@@ -250,8 +302,13 @@ class Reader final : public RunReader {
   size_t next_batch_ = 0;
   // Null where there is nothing to compare with.
   std::unique_ptr<TaskHash> task_hash_;
+  // Of the file that is being read.
   bool has_task_issues_ = false;
+  bool is_unreadable_ = false;
   uint64_t n_rows_ = 0;
+  uint64_t n_samples_ = 0;
+  // Where its issues start.
+  size_t first_issue_ = 0;
 
   // Bytes read of the files before, and of this one.
   uint64_t bytes_done_ = 0;

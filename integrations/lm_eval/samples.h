@@ -36,7 +36,8 @@ struct RunFiles {
 
 // Opens a run: reads its results file, and leaves the samples to `Next`, which
 // reads the files in the order of the run's tasks. A samples file that cannot be
-// read is an issue (with line 0) unless it is the only thing that the run has.
+// read is an issue (with line 0): it cannot be opened, is compressed (gzip, zstd), is UTF-16
+// text, or has rows of which none can be read. An empty one is only a warning of its task.
 //
 // NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT or RESOURCE_EXHAUSTED for the
 // results file, see results.h. NOT_FOUND when `files` names none at all.

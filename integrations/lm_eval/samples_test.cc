@@ -284,9 +284,10 @@ TEST(SamplesTest, RefusesRowsOverTheLimit) {
   options.max_row_bytes = 100;
   const Everything all = ReadAll(files, options);
   EXPECT_THAT(all.batches, IsEmpty());
-  ASSERT_EQ(all.reader->issues().size(), 4u);
-  EXPECT_EQ(all.reader->issues()[3].line, 4u);
-  EXPECT_EQ(all.reader->issues()[3].message,
+  ASSERT_EQ(all.reader->issues().size(), 5u);
+  EXPECT_EQ(all.reader->issues()[0].line, 0u);
+  EXPECT_EQ(all.reader->issues()[4].line, 4u);
+  EXPECT_EQ(all.reader->issues()[4].message,
             "the row is larger than 100 bytes; skipped: raise the limit to read it "
             "(--max-row-mib)");
   EXPECT_THAT(Counts(*all.reader), ElementsAre("demo_mc//4"));
@@ -303,8 +304,10 @@ TEST(SamplesTest, KeepsAFewIssuesOfEachTaskAndCountsAll) {
     files.samples.push_back({path, task});
   }
   const Everything all = ReadAll(files);
-  EXPECT_EQ(all.reader->issues().size(), 2 * kKeptIssues);
+  EXPECT_EQ(all.reader->issues().size(), 2 * (kKeptIssues + 1));
   EXPECT_EQ(all.reader->issues().back().task, "b");
+  EXPECT_EQ(all.reader->issues()[kKeptIssues + 1].task, "b");
+  EXPECT_EQ(all.reader->issues()[kKeptIssues + 1].line, 0u);
   EXPECT_THAT(Counts(*all.reader), ElementsAre("a//250", "b//250"));
 }
 
@@ -364,6 +367,52 @@ TEST(SamplesTest, CountsFilesThatCannotBeRead) {
             "cannot open " + kData +
                 "absent.jsonl: No such file or directory; its samples are "
                 "missing");
+}
+
+// Each file: its text, and what line 0 says of it after its path; empty for nothing.
+TEST(SamplesTest, SaysThatNothingOfAFileCanBeRead) {
+  const std::string row = R"({"doc_id": 0, "target": "0", "arguments": [["Q", " a"], ["Q", " b"]],)"
+                          R"("filtered_resps": [[-1, true], [-2, false]]})";
+  const std::string none =
+      "): is it a whole samples file of lm-eval? copy it again, or evaluate again with "
+      "--log_samples";
+  const std::string missing = "; its samples are missing";
+  struct Case {
+    std::string text;
+    std::string before;
+    std::string after;
+  };
+  const Case cases[] = {
+      {std::string("\x1F\x8B\x08\0\n\n", 6), "",
+       " is compressed with gzip: unpack it to a file of this name (gzip -dc)" + missing},
+      {"\x28\xB5\x2F\xFD\n{}", "",
+       " is compressed with zstd: unpack it to a file of this name (zstd -dc)" + missing},
+      {std::string("\xFF\xFE{\0", 4), "",
+       " is UTF-16 text: rewrite it as UTF-8 (iconv -f UTF-16 -t UTF-8)" + missing},
+      {row + "\r" + row + "\r", "no row of ", " can be read (rows: 1" + none},
+      {"junk\n{\n" + row.substr(0, 50), "no row of ", " can be read (rows: 3" + none},
+      {"{}\n{}\n", "no row of ", " can be read (rows: 2" + none},
+      {"junk\n" + row, "", ""},
+      {"", "", ""},
+      {"\n\n", "", ""},
+      {"[]", "", ""},
+  };
+  for (const Case& c : cases) {
+    RunFiles files;
+    files.samples = {{::testing::TempDir() + "/unreadable.jsonl", "t"}};
+    const std::string& path = files.samples[0].path;
+    std::ofstream(path, std::ios::binary) << c.text;
+    const Everything all = ReadAll(files);
+    if (c.after.empty()) {
+      EXPECT_EQ(all.reader->n_unreadable_files(), 0u) << c.text;
+      continue;
+    }
+    EXPECT_EQ(all.reader->n_unreadable_files(), 1u) << c.text;
+    ASSERT_FALSE(all.reader->issues().empty()) << c.text;
+    EXPECT_EQ(all.reader->issues()[0].line, 0u);
+    EXPECT_EQ(all.reader->issues()[0].message, c.before + path + c.after);
+    EXPECT_THAT(all.batches, IsEmpty());
+  }
 }
 
 TEST(SamplesTest, ReportsResultsThatCannotBeRead) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import gzip
 import hashlib
 import io
 import json
@@ -530,6 +531,23 @@ def test_samples_that_cannot_be_read(plain_attach: Attach, facts: Path) -> None:
     assert found["demo_mc", "none"]["n_samples"] == 0
     assert found["demo_ll", "none"]["n_samples"] > 0
     assert not any(":0:" in w for w in found["demo_mc", "none"]["warnings"])
+
+
+def test_samples_of_which_nothing_can_be_read(attach: Attach, facts: Path) -> None:
+    path = facts / "x" / MC
+    whole = path.read_bytes()
+    damaged = b"".join(line[:-9] + b"\n" for line in whole.splitlines())
+    for content, said in [
+        (gzip.compress(whole), f"{MC} is compressed with gzip: unpack it"),
+        (damaged, f"{MC} can be read (rows: 40): is it a whole samples file"),
+    ]:
+        path.write_bytes(content)
+        done = attach(facts, "--output-format", "json", "--no-write")
+        assert done.returncode == 4, "the rest is printed, but it is not all"
+        assert said in done.stderr
+        found = tasks(json.loads(done.stdout))
+        assert found["demo_mc", "none"]["n_samples"] == 0
+        assert found["demo_ll", "none"]["n_samples"] > 0
 
 
 def test_a_run_that_is_named_twice_is_taken_once(attach: Attach, facts: Path) -> None:
