@@ -82,6 +82,24 @@ bool LooksLikeSamples(const std::string& path) {
          text.find("\"doc_id\"") != std::string_view::npos;
 }
 
+// Whether Mirage wrote the file: its first member is a "generator" that names it, in a
+// report as in the first line of scores. A name alone says nothing: lm-eval's is the user's.
+bool IsDerived(const std::string& path) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file < 0) return false;
+  char head[512];
+  const ssize_t n = read(file, head, sizeof(head));
+  close(file);
+  if (n <= 0) return false;
+  std::string_view text(head, static_cast<size_t>(n));
+  for (const std::string_view token : {"{", "\"generator\"", ":", "\"mirage "}) {
+    const size_t at = text.find_first_not_of(" \t\r\n");
+    if (at == text.npos || !StartsWith(text.substr(at), token)) return false;
+    text.remove_prefix(at + token.size());
+  }
+  return true;
+}
+
 // Whether a .json file of any name is lm-eval's. Large ones never are: a results
 // file holds no samples.
 bool IsResultsFile(const std::string& path) {
@@ -92,7 +110,7 @@ bool IsResultsFile(const std::string& path) {
 // The files of one folder that may matter, sorted by name.
 struct Folder {
   std::string path;
-  std::vector<std::string> jsons;  // neither results_<date>.json nor mirage_*
+  std::vector<std::string> jsons;  // neither results_<date>.json nor Mirage's own
   std::map<std::string, std::string, std::less<>> results;               // date -> name
   std::map<std::string, std::vector<SamplesFile>, std::less<>> samples;  // date -> files
   std::vector<std::string> jsonls;  // not samples_<task>_<date>.jsonl
@@ -131,6 +149,8 @@ absl::Status Finder::ReadFolder(const std::string& path, Folder* folder,
   DIR* const directory = opendir(path.empty() ? "." : path.c_str());
   if (directory == nullptr) return SystemError(errno, path);
   std::vector<std::string> names;
+  // Those that are no files: links to nothing, pipes.
+  std::set<std::string, std::less<>> not_files;
   absl::Status status;
   while (true) {
     errno = 0;
@@ -159,7 +179,10 @@ absl::Status Finder::ReadFolder(const std::string& path, Folder* folder,
       }
     }
     if (is_folder && subfolders != nullptr) subfolders->push_back(name);
-    if (is_file && (json || jsonl) && !StartsWith(name, "mirage_")) names.push_back(name);
+    if (is_folder || (!json && !jsonl)) continue;
+    if (is_file && StartsWith(name, "mirage_") && IsDerived(Join(path, name))) continue;
+    names.push_back(name);
+    if (!is_file) not_files.insert(name);
   }
   closedir(directory);
   if (!status.ok()) return status;
@@ -172,6 +195,8 @@ absl::Status Finder::ReadFolder(const std::string& path, Folder* folder,
     if (EndsWith(name, ".json")) {
       const std::string_view base = std::string_view(name).substr(0, name.size() - 5);
       if (SplitDate(base, &stem, &date) && stem == "results") {
+        // Also what is no file, here and below: the harness gave the name, and that it cannot
+        // be read is told when it is opened.
         folder->results.emplace(std::string(date), name);
       } else {
         folder->jsons.push_back(name);
@@ -184,21 +209,24 @@ absl::Status Finder::ReadFolder(const std::string& path, Folder* folder,
         stem.size() > kSamples.size()) {
       folder->samples[std::string(date)].push_back(
           {Join(path, name), std::string(stem.substr(kSamples.size()))});
-    } else {
+    } else if (not_files.count(name) == 0) {
       folder->jsonls.push_back(name);
     }
   }
-  // <stem>_<date>.json, but only where its content is lm-eval's.
+  // <stem>_<date>.json, but only where its content is lm-eval's, or where it has none and
+  // samples of its date say so.
   std::vector<std::string> others;
   for (const std::string& name : folder->jsons) {
     std::string_view stem;
     std::string_view date;
+    const bool is_file = not_files.count(name) == 0;
     if (SplitDate(std::string_view(name).substr(0, name.size() - 5), &stem, &date) &&
-        folder->results.find(date) == folder->results.end() && IsResultsFile(Join(path, name))) {
+        folder->results.find(date) == folder->results.end() &&
+        (is_file ? IsResultsFile(Join(path, name)) : folder->samples.count(date) > 0)) {
       folder->results.emplace(std::string(date), name);
       continue;
     }
-    others.push_back(name);
+    if (is_file) others.push_back(name);
   }
   folder->jsons = std::move(others);
   return absl::OkStatus();
@@ -350,7 +378,7 @@ absl::StatusOr<std::vector<FoundRun>> RunsOfFile(const std::string& path,
   const std::string folder_path =
       slash == std::string::npos ? "" : (slash == 0 ? "/" : path.substr(0, slash));
   const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-  if (StartsWith(name, "mirage_")) {
+  if (IsDerived(path)) {
     return absl::InvalidArgumentError(
         fmt::format("{} was written by mirage: name the results file that lm_eval wrote", path));
   }

@@ -31,12 +31,16 @@ struct FindOptions {
 
 // The runs under `path`, sorted by path. `path` is a results file, a samples file
 // (which stands for the whole run that it belongs to), a run's folder, or any
-// folder above. Files named mirage_* are never taken.
+// folder above. What Mirage wrote is never taken, by its content: lm-eval may write files
+// named mirage_*, too.
 //
 // A run is a results file, results_<date>.json or <stem>_<date>.json, with the
 // samples_<task>_<date>.jsonl of the same date in the same folder. Without a date:
 // any other .json file with lm-eval's "results" (0.3), with the
 // <model_args>_<task>.jsonl of its tasks beside it (0.4.0 to 0.4.2).
+//
+// A name of lm-eval's that is no file (a link to nothing, a pipe) belongs to its run all the
+// same, so that reading it fails by name.
 //
 // Warnings of a run: no samples; samples of another date in its folder that have
 // no results file of theirs. In a folder without any results file, the samples of

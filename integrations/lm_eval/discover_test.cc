@@ -44,6 +44,7 @@ void Write(const std::string& path, const std::string& text) {
 }
 
 constexpr char kResults[] = R"({"results": {"mc": {"acc,none": 1}}, "config": {}})";
+constexpr char kDerived[] = "{\n  \"generator\": \"mirage 0.1.0\",\n  \"runs\": []\n}";
 
 TEST(IsDateIdTest, KnowsLmEvalsDates) {
   EXPECT_TRUE(IsDateId("2026-11-23T00-14-31.362882"));
@@ -175,7 +176,7 @@ TEST(FindRunsTest, TakesEveryRunBelow) {
   Write(folder + "/b/samples_a_b_2026-01-01T00-00-00.jsonl", "");
   Write(folder + "/b/samples_2026-01-01T00-00-00.jsonl", "");
   Write(folder + "/a/deep/er/results_2026-01-03T00-00-00.json", kResults);
-  Write(folder + "/a/mirage_2026-01-03T00-00-00.json", kResults);
+  Write(folder + "/a/mirage_2026-01-03T00-00-00.json", kDerived);
   Write(folder + "/a/mirage_samples_x_2026-01-03T00-00-00.jsonl", "{}");
   Write(folder + "/a/package.json", "{\"results\": 3}");
   fs::create_directory_symlink("..", folder + "/a/loop");
@@ -220,11 +221,75 @@ TEST(FindRunsTest, SaysWhatItLookedFor) {
       FindRuns("/dev/null").status(),
       absl::InvalidArgumentError("/dev/null is neither a file nor a folder: name what lm_eval "
                                  "wrote"));
-  Write(folder + "/mirage_2026-01-01T00-00-00.json", kResults);
+  Write(folder + "/mirage_2026-01-01T00-00-00.json", kDerived);
   EXPECT_EQ(
       FindRuns(folder + "/mirage_2026-01-01T00-00-00.json").status(),
       absl::InvalidArgumentError(folder + "/mirage_2026-01-01T00-00-00.json was written by "
                                           "mirage: name the results file that lm_eval wrote"));
+}
+
+// lm_eval --output_path mirage_run.json.
+TEST(FindRunsTest, TellsItsOwnFilesByTheirContent) {
+  const std::string folder = Scratch("own");
+  const std::string date = "_2026-01-01T00-00-00";
+  Write(folder + "/mirage_run" + date + ".json", kResults);
+  Write(folder + "/samples_mc" + date + ".jsonl", "{\"doc_id\": 0}\n");
+  Write(folder + "/mirage" + date + ".json", kDerived);
+  Write(folder + "/mirage_samples_mc" + date + ".jsonl",
+        "{\"generator\":\"mirage 0.1.0\",\"task\":\"mc\"}\n{\"doc_id\":\"0\"}\n");
+  for (const std::string& path : {folder, folder + "/mirage_run" + date + ".json"}) {
+    const std::vector<FoundRun> runs = Find(path);
+    ASSERT_EQ(runs.size(), 1u);
+    EXPECT_EQ(runs[0].results, folder + "/mirage_run" + date + ".json");
+    EXPECT_EQ(runs[0].samples.size(), 1u);
+  }
+  EXPECT_EQ(FindRuns(folder + "/mirage_samples_mc" + date + ".jsonl").status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST(FindRunsTest, LeavesForeignResultsAlone) {
+  const std::string folder = Scratch("foreign");
+  Write(folder + "/ci.json", R"({"results": {"suite": {"passed": 3}}, "config": {}})");
+  EXPECT_EQ(FindRuns(folder).status().code(), absl::StatusCode::kNotFound);
+  const std::vector<FoundRun> runs = Find(folder + "/ci.json");
+  ASSERT_EQ(runs.size(), 1u);
+  EXPECT_EQ(
+      runs[0].Open().status(),
+      absl::InvalidArgumentError(
+          folder + "/ci.json is not an lm-eval results file: it has \"results\", but nothing that "
+                   "lm-eval writes beside them (versions, configs, n-shot, config.model, "
+                   "lm_eval_version); name the results_<date>.json that lm_eval wrote under "
+                   "--output_path"));
+}
+
+TEST(FindRunsTest, TakesNamesThatAreNoFiles) {
+  const std::string folder = Scratch("no_files");
+  const std::string date = "_2026-01-01T00-00-00";
+  Write(folder + "/a/results" + date + ".json", kResults);
+  fs::create_symlink("nowhere", folder + "/a/samples_mc" + date + ".jsonl");
+  mkfifo((folder + "/a/samples_gen" + date + ".jsonl").c_str(), 0600);
+  fs::create_symlink("nowhere", folder + "/a/other" + date + ".json");
+  fs::create_directory(folder + "/b");
+  mkfifo((folder + "/b/results" + date + ".json").c_str(), 0600);
+  fs::create_directory(folder + "/c");
+  fs::create_symlink("nowhere", folder + "/c/run" + date + ".json");
+  Write(folder + "/c/samples_mc" + date + ".jsonl", "{\"doc_id\": 0}\n");
+  const std::vector<FoundRun> runs = Find(folder);
+  ASSERT_EQ(runs.size(), 3u);
+  EXPECT_EQ(runs[0].samples.size(), 2u);
+  EXPECT_THAT(runs[0].warnings, IsEmpty());
+  auto reader = runs[0].Open();
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  v1::SampleBatch batch;
+  BatchOrigin origin;
+  EXPECT_FALSE(*(*reader)->Next(&batch, &origin));
+  EXPECT_EQ((*reader)->n_unreadable_files(), 2u);
+  EXPECT_EQ(runs[1].Open().status(),
+            absl::InvalidArgumentError("cannot read " + folder + "/b/results" + date +
+                                       ".json: it is not a file; put the file itself in its "
+                                       "place"));
+  EXPECT_EQ(runs[2].Open().status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(runs[2].samples.size(), 1u);
 }
 
 TEST(FindRunsTest, OpensANamedFileOfAnyName) {

@@ -225,13 +225,17 @@ absl::StatusOr<JsonValue> ParseJson(std::string_view text, std::string_view name
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes) {
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return SystemError(errno, "open", path);
-  std::string text;
+  // Not blocking: a named pipe without a writer must not hang the reader.
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   struct stat info = {};
-  if (fstat(file, &info) == 0 && S_ISREG(info.st_mode)) {
-    text.reserve(std::min<uint64_t>(static_cast<uint64_t>(info.st_size), max_bytes) + 1);
+  if (file < 0 || fstat(file, &info) != 0) return SystemError(errno, "open", path);
+  if (!S_ISREG(info.st_mode)) {
+    close(file);
+    return absl::InvalidArgumentError(
+        fmt::format("cannot read {}: it is not a file; put the file itself in its place", path));
   }
+  std::string text;
+  text.reserve(std::min<uint64_t>(static_cast<uint64_t>(info.st_size), max_bytes) + 1);
   absl::Status status;
   char block[1 << 16];
   while (true) {

@@ -53,7 +53,8 @@ struct JsonValue {
 // value, nests deeper than 128 levels, or is not UTF-8. O(length).
 absl::StatusOr<JsonValue> ParseJson(std::string_view text, std::string_view name);
 
-// Reads and parses a file. NOT_FOUND or PERMISSION_DENIED as the system says;
+// Reads and parses a regular file. NOT_FOUND or PERMISSION_DENIED as the system says;
+// INVALID_ARGUMENT when it is something else than a file (a folder, a pipe);
 // RESOURCE_EXHAUSTED when the file is larger than `max_bytes`.
 absl::StatusOr<JsonValue> ReadJson(const std::string& path, uint64_t max_bytes);
 

@@ -59,6 +59,12 @@ TEST(ReadJsonTest, ReportsFilesThatCannotBeRead) {
   EXPECT_EQ(
       ReadJson(folder + "/absent.json", 100).status(),
       absl::NotFoundError("cannot open " + folder + "/absent.json: No such file or directory"));
+  for (const std::string& other : {folder, folder + "/pipe.json"}) {
+    if (other != folder) mkfifo(other.c_str(), 0600);
+    EXPECT_EQ(ReadJson(other, 100).status(),
+              absl::InvalidArgumentError("cannot read " + other +
+                                         ": it is not a file; put the file itself in its place"));
+  }
   const std::string path = folder + "/large.json";
   std::ofstream(path) << "{\"a\": \"0123456789\"}";
   EXPECT_TRUE(ReadJson(path, 100).ok());

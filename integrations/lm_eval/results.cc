@@ -229,6 +229,74 @@ void ReadConfig(const JsonValue& json, bool chat, std::string_view version, v1::
   }
 }
 
+// Why `json` is no results file, for a message that begins with "it"; empty when it is one.
+std::string_view WhyNotResults(const JsonValue& json) {
+  // lighteval's results file has the same name and the same "results".
+  if (json.Find("config_general") != nullptr) return "is a results file of lighteval";
+  if (json.Find("eval") != nullptr && json.Find("status") != nullptr) return "is an Inspect log";
+  const JsonValue& results = json["results"];
+  bool has_row = results.is_object() && results.members.empty();
+  bool has_comma = false;
+  for (const auto& row : results.members) {
+    for (const auto& [key, value] : row.second.members) {
+      has_comma = has_comma || key.find(',') != std::string::npos;
+      has_row = has_row || has_comma || value.is_number() || key == "alias";
+    }
+  }
+  if (!has_row) return "has no \"results\" object with an object of metrics for each task";
+  // Any tool may name a member "results".
+  if (has_comma || json["versions"].is_object() || json["configs"].is_object() ||
+      json["n-shot"].is_object() || json["lm_eval_version"].is_string() ||
+      json["config"]["model"].is_string()) {
+    return "";
+  }
+  return "has \"results\", but nothing that lm-eval writes beside them (versions, configs, n-shot, "
+         "config.model, lm_eval_version)";
+}
+
+// The key between its quotes. It ends: simdjson has paired all quotes.
+std::string_view EscapedKey(simdjson::ondemand::field& field) {
+  const char* const key = field.key().raw();
+  const char* end = key;
+  while (*end != '"') end += *end == '\\' ? 2 : 1;
+  return {key, static_cast<size_t>(end - key)};
+}
+
+// What a value is that is not parsed further.
+JsonValue::Type TypeOf(simdjson::ondemand::value value) {
+  const char first = value.raw_json_token()[0];
+  switch (first) {
+    case '{':
+      return JsonValue::Type::kObject;
+    case '"':
+      return JsonValue::Type::kString;
+    case '-':
+    case 'N':
+    case 'I':
+      return JsonValue::Type::kNumber;
+    default:
+      return first >= '0' && first <= '9' ? JsonValue::Type::kNumber : JsonValue::Type::kNull;
+  }
+}
+
+// The members of `value`, an object, each with its type and, where `depth` is above 0, its
+// own; false on damage.
+bool Outline(simdjson::ondemand::value value, int depth, JsonValue* out) {
+  out->type = TypeOf(value);
+  if (depth == 0 || !out->is_object()) return true;
+  simdjson::ondemand::object object;
+  if (value.get_object().get(object)) return false;
+  for (auto member : object) {
+    simdjson::ondemand::field field;
+    if (std::move(member).get(field)) return false;
+    const std::string_view key = EscapedKey(field);
+    if (!Outline(field.value(), depth - 1, &out->members.emplace_back(key, JsonValue()).second)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 bool HasComma(const JsonValue& rows) {
   for (const auto& row : rows.members) {
     for (const auto& member : row.second.members) {
@@ -280,19 +348,7 @@ v1::ScoreColumn::Aggregation::Value AggregationOf(std::string_view metric,
   return Aggregation::AGGREGATION_UNSPECIFIED;
 }
 
-bool IsResults(const JsonValue& json) {
-  const JsonValue* const results = json.Find("results");
-  if (results == nullptr || !results->is_object()) return false;
-  // lighteval's results file has the same name and the same "results".
-  if (json.Find("config_general") != nullptr) return false;
-  // Inspect's log.
-  if (json.Find("eval") != nullptr && json.Find("status") != nullptr) return false;
-  for (const auto& row : results->members) {
-    if (!row.second.is_object()) return false;
-  }
-  return !results->members.empty() || json.Find("config") != nullptr ||
-         json.Find("configs") != nullptr;
-}
+bool IsResults(const JsonValue& json) { return WhyNotResults(json).empty(); }
 
 bool TextIsResults(std::string_view text) {
   namespace ondemand = simdjson::ondemand;
@@ -307,25 +363,10 @@ bool TextIsResults(std::string_view text) {
   for (auto member : object) {
     ondemand::field field;
     if (std::move(member).get(field)) return false;
-    const std::string_view key(field.key().raw(), 15);
-    for (const std::string_view mark :
-         {"results", "config", "configs", "config_general", "eval", "status"}) {
-      if (!StartsWith(key, mark) || key[mark.size()] != '"') continue;
-      JsonValue& value = outline.members.emplace_back(mark, JsonValue()).second;
-      if (mark != "results") break;
-      ondemand::object rows;
-      if (field.value().get_object().get(rows)) return false;
-      value.type = JsonValue::Type::kObject;
-      for (auto row : rows) {
-        ondemand::field task;
-        if (std::move(row).get(task)) return false;
-        JsonValue& task_value = value.members.emplace_back().second;
-        ondemand::object scores;
-        if (task.value().get_object().get(scores) == simdjson::SUCCESS) {
-          task_value.type = JsonValue::Type::kObject;
-        }
-      }
-      break;
+    const std::string_view key = EscapedKey(field);
+    const int depth = key == "results" ? 2 : key == "config" ? 1 : 0;
+    if (!Outline(field.value(), depth, &outline.members.emplace_back(key, JsonValue()).second)) {
+      return false;
     }
   }
   return IsResults(outline);
@@ -333,10 +374,7 @@ bool TextIsResults(std::string_view text) {
 
 absl::StatusOr<Results> ParseResults(const JsonValue& json, std::string_view name,
                                      std::string_view date) {
-  if (!IsResults(json)) {
-    const char* what = "has no \"results\" object with an object for each task";
-    if (json.Find("config_general") != nullptr) what = "is a results file of lighteval";
-    if (json.Find("eval") != nullptr && json.Find("status") != nullptr) what = "is an Inspect log";
+  if (const std::string_view what = WhyNotResults(json); !what.empty()) {
     return absl::InvalidArgumentError(
         fmt::format("{} is not an lm-eval results file: it {}; name the results_<date>.json that "
                     "lm_eval wrote under --output_path",

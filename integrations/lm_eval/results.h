@@ -63,8 +63,10 @@ struct Results {
   std::map<std::string, TaskConfig, std::less<>> tasks;
 };
 
-// Whether `json` is an lm-eval results file: an object with "results" that holds
-// an object a task, and neither lighteval's nor Inspect's marks.
+// Whether `json` is an lm-eval results file: an object with "results" that holds objects
+// by task, at least one of them with a metric (or none at all), with something beside it that
+// every version of lm-eval writes ("versions", "configs", "n-shot", "config" with a "model",
+// "lm_eval_version", or metric keys with a comma), and without lighteval's or Inspect's marks.
 bool IsResults(const JsonValue& json);
 
 // The same of a whole file's text, without building its value: for files that may

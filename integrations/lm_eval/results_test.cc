@@ -129,7 +129,7 @@ TEST(ParseResultsTest, ReadsTheModelsName) {
   EXPECT_EQ(model(R"("model": "api", "model_args": {"base_url": "u", "model": "m"}})"), "m");
   EXPECT_EQ(model(R"("model": "api", "model_args": "xmodel=1"})"), "api");
   EXPECT_EQ(model(R"("model": "dummy", "model_args": null})"), "dummy");
-  const Results results = Parse(R"({"results": {}, "config": {}})");
+  const Results results = Parse(R"({"results": {}, "config": {}, "configs": {}})");
   EXPECT_THAT(results.run.warnings(),
               ElementsAre("the results file names no model (model_name, config.model_args)"));
 }
@@ -181,6 +181,22 @@ TEST(ParseResultsTest, ReadsHowExactMatchCompares) {
       task(R"("output_type": "generate_until", "doc_to_choice": ["a", "b"])").has_normalization());
 }
 
+// What each version writes is enough.
+TEST(ParseResultsTest, KnowsLmEvalsFiles) {
+  for (const char* text : {
+           R"({"results": {"t": {"acc": 1}}, "versions": {"t": 0}})",
+           R"({"results": {"t": {"acc": NaN}}, "versions": {"t": 0}})",
+           R"({"results": {"t": {"acc": 1}}, "config": {"model": "gpt2"}})",
+           R"({"results": {"t": {"acc,none": null}}})",
+           R"({"results": {"t": {"alias": "t"}}, "n-shot": {"t": 0}})",
+           R"({"results": {}, "configs": {}})",
+           R"({"results": {"t": {"acc": 1}}, "lm_eval_version": "0.4.13"})",
+       }) {
+    EXPECT_TRUE(TextIsResults(text)) << text;
+    EXPECT_TRUE(IsResults(*ParseJson(text, "f.json"))) << text;
+  }
+}
+
 TEST(ParseResultsTest, RefusesOtherFiles) {
   const auto message = [](const std::string& text) {
     EXPECT_FALSE(TextIsResults(text)) << text;
@@ -192,11 +208,18 @@ TEST(ParseResultsTest, RefusesOtherFiles) {
       "; name the results_<date>.json that lm_eval wrote under --output_path";
   const std::string none =
       "f.json is not an lm-eval results file: it has no \"results\" object with "
-      "an object for each task" +
+      "an object of metrics for each task" +
+      remedy;
+  const std::string alone =
+      "f.json is not an lm-eval results file: it has \"results\", but nothing that lm-eval writes "
+      "beside them (versions, configs, n-shot, config.model, lm_eval_version)" +
       remedy;
   EXPECT_EQ(message("{}"), none);
   EXPECT_EQ(message("[]"), none);
-  EXPECT_EQ(message(R"({"results": {}})"), none);
+  EXPECT_EQ(message(R"({"results": {}})"), alone);
+  EXPECT_EQ(message(R"({"results": {"suite": {"passed": 3}}, "config": {}})"), alone);
+  EXPECT_EQ(message(R"({"results": {"suite": {"passed": 3}}, "config": {"models": "m"}})"), alone);
+  EXPECT_EQ(message(R"({"results": {"suite": {"name": "x"}}, "versions": {}})"), none);
   EXPECT_EQ(message(R"({"results": {"a": 1}})"), none);
   EXPECT_EQ(message(R"({"results": []})"), none);
   EXPECT_EQ(message(R"({"config_general": {}, "results": {"a": {"acc": 1}}})"),

@@ -550,6 +550,25 @@ def test_samples_of_which_nothing_can_be_read(attach: Attach, facts: Path) -> No
         assert found["demo_ll", "none"]["n_samples"] > 0
 
 
+def test_samples_that_are_no_file(attach: Attach, facts: Path) -> None:
+    (facts / "x" / MC).unlink()
+    for make in (lambda path: path.symlink_to("nowhere"), os.mkfifo):
+        make(facts / "x" / MC)
+        done = attach(facts, "--output-format", "json", "--no-write")
+        (facts / "x" / MC).unlink()
+        assert done.returncode == 4
+        assert MC in done.stderr
+        assert tasks(json.loads(done.stdout))["demo_ll", "none"]["n_samples"] > 0
+
+
+def test_a_harness_file_named_like_ours_is_read(attach: Attach, facts: Path) -> None:
+    (facts / "x" / RESULTS).rename(facts / "x" / RESULTS.replace("results_", "mirage_run_"))
+    for _ in range(2):  # the second time with the derived file beside it
+        answer = report(attach(facts, "--output-format", "json"))
+        assert [run["model"] for run in answer["runs"]] == ["mock/p70000000"]
+    assert (facts / "x" / DERIVED).exists()
+
+
 def test_a_run_that_is_named_twice_is_taken_once(attach: Attach, facts: Path) -> None:
     link = facts.parent / "link"
     link.symlink_to(facts)
