@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "integrations/lm_eval/json_text.h"
 
 namespace mirage::integrations::lm_eval {
 namespace {
@@ -111,6 +112,66 @@ bool IsCode(std::string_view text) {
          StartsWith(text, "functools.") || StartsWith(text, "!function");
 }
 
+// Takes members of a file apart and notes which are not what lm-eval writes: they cost
+// themselves, nothing else. A null is as good as a missing one.
+class MemberReader {
+ public:
+  explicit MemberReader(v1::Run* run) : run_(run) {}
+
+  // Counts what was noted beyond the first few.
+  void Finish() {
+    if (n_ <= kMaxWarnings) return;
+    run_->add_warnings(
+        fmt::format("{} more members of the results file are malformed", n_ - kMaxWarnings));
+  }
+
+  // Notes that what stands at `place` is not as `expected`.
+  void Note(std::string_view place, const JsonValue& value, std::string_view expected) {
+    if (++n_ > kMaxWarnings) return;
+    static constexpr const char* kNames[] = {"null", "", "", "", "a list", "an object"};
+    std::string found = kNames[static_cast<int>(value.type)];
+    if (value.is_string()) found = fmt::format("\"{}\"", Excerpt(value.text, 20));
+    if (found.empty()) found = PlainText(value);
+    run_->add_warnings(
+        fmt::format("{} is {}: expected {}; taken as missing: mend it, or evaluate again",
+                    Excerpt(place, 100), found, expected));
+  }
+
+  // The member `key` of `parent`, which stands at `place`; null where it is no `type`.
+  const JsonValue& Get(const JsonValue& parent, std::string_view place, std::string_view key,
+                       JsonValue::Type type) {
+    const JsonValue& value = parent[key];
+    if (value.is_null() || value.type == type) return value;
+    static constexpr const char* kExpected[] = {"null",   "true or false", "a number",
+                                                "a text", "a list",        "an object"};
+    Note(place.empty() ? std::string(key) : fmt::format("{}.{}", place, key), value,
+         kExpected[static_cast<int>(type)]);
+    static const JsonValue* const kNull = new JsonValue();
+    return *kNull;
+  }
+  const JsonValue& Object(const JsonValue& parent, std::string_view place, std::string_view key) {
+    return Get(parent, place, key, JsonValue::Type::kObject);
+  }
+
+  // Whether the member is a count.
+  bool Count(const JsonValue& parent, std::string_view place, std::string_view key,
+             uint32_t* count) {
+    const JsonValue& value = parent[key];
+    if (ToCount(value, count)) return true;
+    // What lm-eval's tables show for groups.
+    const bool is_blank = value.is_string() && (value.text == "N/A" || value.text == " ");
+    if (!value.is_null() && !is_blank) {
+      Note(fmt::format("{}.{}", place, key), value, "a whole number");
+    }
+    return false;
+  }
+
+ private:
+  static constexpr size_t kMaxWarnings = 10;
+  v1::Run* const run_;
+  size_t n_ = 0;
+};
+
 // "acc,none" and "acc_stderr,none", or 0.3's "acc" and "acc_stderr".
 struct MetricKey {
   std::string_view metric;
@@ -180,9 +241,11 @@ void ReadMetricList(const JsonValue& list, v1::RunTask* task, TaskConfig* config
 void ReadConfig(const JsonValue& json, bool chat, std::string_view version, v1::RunTask* task,
                 TaskConfig* config) {
   const JsonValue& output_type = json["output_type"];
-  if (output_type.is_string()) task->set_output_type(output_type.text);
-  config->output_type =
-      output_type.text == "greedy_until" ? "generate_until" : output_type.text;  // before 0.4.0
+  if (output_type.is_string()) {
+    task->set_output_type(output_type.text);
+    config->output_type =
+        output_type.text == "greedy_until" ? "generate_until" : output_type.text;  // before 0.4.0
+  }
 
   const JsonValue& delimiter = json["target_delimiter"];
   if (delimiter.is_string()) config->choice_delimiter = delimiter.text;
@@ -386,7 +449,8 @@ absl::StatusOr<Results> ParseResults(const JsonValue& json, std::string_view nam
   run.set_date(std::string(date));
   run.set_harness_version(json["lm_eval_version"].text);
 
-  const JsonValue& config = json["config"];
+  MemberReader members(&run);
+  const JsonValue& config = members.Object(json, "", "config");
   const JsonValue& args = config["model_args"];
   run.set_model_args(ModelArgs(args));
   if (json["model_name"].is_string()) run.set_model(json["model_name"].text);
@@ -404,9 +468,14 @@ absl::StatusOr<Results> ParseResults(const JsonValue& json, std::string_view nam
   if (positive("model_train_flops")) run.set_n_train_flops(config["model_train_flops"].number);
 
   const JsonValue& rows = json["results"];
-  const JsonValue& group_rows = json["groups"];
-  const JsonValue& subtasks = json["group_subtasks"];
-  const JsonValue& configs = json["configs"];
+  const JsonValue& group_rows = members.Object(json, "", "groups");
+  const JsonValue& subtasks = members.Object(json, "", "group_subtasks");
+  const JsonValue& configs = members.Object(json, "", "configs");
+  const JsonValue& versions = members.Object(json, "", "versions");
+  const JsonValue& shots = members.Object(json, "", "n-shot");
+  const JsonValue& sizes = members.Object(json, "", "n-samples");
+  const JsonValue& directions = members.Object(json, "", "higher_is_better");
+  const JsonValue& hashes = members.Object(json, "", "task_hashes");
   // With 0.4 every metric key has a comma and whatever has none is something
   // else; with 0.3 none has one.
   const bool with_comma = HasComma(rows) || !configs.is_null();
@@ -415,8 +484,16 @@ absl::StatusOr<Results> ParseResults(const JsonValue& json, std::string_view nam
   const bool chat = json["chat_template"].is_string();
 
   std::map<std::string_view, std::vector<std::string_view>> parents;
-  for (const auto& [group, members] : subtasks.members) {
-    for (const JsonValue& member : members.items) parents[member.text].push_back(group);
+  for (const auto& entry : subtasks.members) {
+    const std::string& group = entry.first;
+    for (const JsonValue& member :
+         members.Get(subtasks, "group_subtasks", group, JsonValue::Type::kArray).items) {
+      if (member.is_string()) {
+        parents[member.text].push_back(group);
+      } else {
+        members.Note(fmt::format("group_subtasks.{}[…]", group), member, "a task's name");
+      }
+    }
   }
 
   std::vector<std::string_view> order;
@@ -437,29 +514,50 @@ absl::StatusOr<Results> ParseResults(const JsonValue& json, std::string_view nam
   std::vector<std::string> predict_only;
   for (const std::string_view task_name : order) {
     const JsonValue* row = rows.Find(task_name);
-    if (row == nullptr) row = group_rows.Find(task_name);
+    const bool in_groups = row == nullptr;
+    if (in_groups) row = group_rows.Find(task_name);
+    if (!row->is_object()) {
+      members.Note(fmt::format("{}.{}", in_groups ? "groups" : "results", task_name), *row,
+                   "an object of metrics");
+    }
     v1::RunTask* const task = run.add_tasks();
     task->set_task(std::string(task_name));
     const std::string_view alias = PlainAlias((*row)["alias"].text);
     if (alias != task_name) task->set_alias(std::string(alias));
-    const JsonValue& version = json["versions"][task_name];
-    if (!version.is_null()) task->set_version(PlainText(version));
-    const JsonValue& task_config = configs[task_name];
+    const JsonValue& version = versions[task_name];
+    if (version.is_number() || version.is_string()) {
+      task->set_version(PlainText(version));
+    } else if (!version.is_null()) {
+      members.Note(fmt::format("versions.{}", task_name), version, "a number or a text");
+    }
+    const JsonValue& task_config = members.Object(configs, "configs", task_name);
     uint32_t count = 0;
-    if (ToCount(json["n-shot"][task_name], &count) ||
+    if (members.Count(shots, "n-shot", task_name, &count) ||
         (json.Find("n-shot") == nullptr &&
          (ToCount(task_config["num_fewshot"], &count) || ToCount(config["num_fewshot"], &count)))) {
       task->set_n_shot(count);
     }
-    const JsonValue& n_samples = json["n-samples"][task_name];
-    if (ToCount(n_samples["original"], &count)) task->set_n_samples_original(count);
-    if (ToCount(n_samples["effective"], &count) || ToCount((*row)["sample_len"], &count)) {
+    const JsonValue& n_samples = members.Object(sizes, "n-samples", task_name);
+    const std::string size_place = fmt::format("n-samples.{}", task_name);
+    if (members.Count(n_samples, size_place, "original", &count)) {
+      task->set_n_samples_original(count);
+    }
+    if (members.Count(n_samples, size_place, "effective", &count) ||
+        ToCount((*row)["sample_len"], &count)) {
       task->set_n_samples_effective(count);
     }
-    task->set_task_hash(json["task_hashes"][task_name].text);
-    for (const JsonValue& member : subtasks[task_name].items) task->add_members(member.text);
+    task->set_task_hash(
+        members.Get(hashes, "task_hashes", task_name, JsonValue::Type::kString).text);
+    for (const JsonValue& member : subtasks[task_name].items) {
+      if (member.is_string()) task->add_members(member.text);
+    }
+    const JsonValue& higher = members.Object(directions, "higher_is_better", task_name);
+    for (const auto& direction : higher.members) {
+      members.Get(higher, fmt::format("higher_is_better.{}", task_name), direction.first,
+                  JsonValue::Type::kBool);
+    }
     bool bypass = false;
-    ReadRow(*row, with_comma, json["higher_is_better"][task_name], task, &bypass);
+    ReadRow(*row, with_comma, higher, task, &bypass);
     if (bypass) predict_only.push_back(task->task());
 
     const JsonValue& aggregates = task_config["aggregate_metric_list"];
@@ -477,6 +575,12 @@ absl::StatusOr<Results> ParseResults(const JsonValue& json, std::string_view nam
 
     TaskConfig& entry = out.tasks[task->task()];
     entry.task = task->task();
+    for (const auto& [key, type] : {std::pair("output_type", JsonValue::Type::kString),
+                                    std::pair("target_delimiter", JsonValue::Type::kString),
+                                    std::pair("metric_list", JsonValue::Type::kArray),
+                                    std::pair("filter_list", JsonValue::Type::kArray)}) {
+      members.Get(task_config, fmt::format("configs.{}", task_name), key, type);
+    }
     ReadConfig(task_config, chat, run.harness_version(), task, &entry);
     for (const v1::ReportedMetric& reported : task->reported()) {
       bool known = false;
@@ -484,6 +588,7 @@ absl::StatusOr<Results> ParseResults(const JsonValue& json, std::string_view nam
       if (!known) entry.metrics.push_back(reported.metric());
     }
   }
+  members.Finish();
   if (!predict_only.empty()) {
     std::string names;
     for (size_t i = 0; i < predict_only.size() && i < 5; ++i) {

@@ -64,7 +64,7 @@ struct Results {
 };
 
 // Whether `json` is an lm-eval results file: an object with "results" that holds objects
-// by task, at least one of them with a metric (or none at all), with something beside it that
+// by task, at least one of them with a metric (or no tasks at all), with something beside it that
 // every version of lm-eval writes ("versions", "configs", "n-shot", "config" with a "model",
 // "lm_eval_version", or metric keys with a comma), and without lighteval's or Inspect's marks.
 bool IsResults(const JsonValue& json);
@@ -75,7 +75,9 @@ bool TextIsResults(std::string_view text);
 
 // Reads a results file. `name` is the file's, for messages; `date` goes into the
 // run. INVALID_ARGUMENT when it is none: message with the file and the remedy.
-// What is odd but usable becomes a warning of the run or the task.
+// What is odd but usable becomes a warning of the run or the task: a member of another
+// type than lm-eval's is taken as missing, and named (the first ten). A task whose entry is
+// malformed stays in the run, without reported metrics.
 absl::StatusOr<Results> ParseResults(const JsonValue& json, std::string_view name,
                                      std::string_view date);
 

@@ -107,9 +107,78 @@ TEST(ParseResultsTest, PutsGroupsBeforeTheirMembers) {
             "task: \"said\" output_type: \"generate_until\" n_samples_effective: 2");
   EXPECT_THAT(
       run.warnings(),
-      ElementsAre("said: run with --predict_only, so lm-eval scored nothing (bypass = 999 is "
-                  "a placeholder); evaluate without it for scores"));
+      ElementsAre(
+          "n-shot.leaf_b is \"five\": expected a whole number; taken as missing: mend it, or "
+          "evaluate again",
+          "said: run with --predict_only, so lm-eval scored nothing (bypass = 999 is "
+          "a placeholder); evaluate without it for scores"));
   EXPECT_EQ(results.tasks.count("top"), 0u);
+}
+
+TEST(ParseResultsTest, AMalformedMemberCostsOnlyItself) {
+  const std::string end = "; taken as missing: mend it, or evaluate again";
+  const auto warnings = [&](const std::string& rest) {
+    const Results results = Parse(
+        R"({"results": {"t": {"acc,none": 0.5}}, "model_name": "m", "config": {})" + rest + "}");
+    EXPECT_EQ(results.run.tasks(0).reported_size(), 1) << rest;
+    EXPECT_EQ(results.tasks.size(), static_cast<size_t>(results.run.tasks_size())) << rest;
+    std::vector<std::string> texts(results.run.warnings().begin(), results.run.warnings().end());
+    for (std::string& text : texts) {
+      const size_t at = text.find(end);
+      EXPECT_NE(at, std::string::npos) << text;
+      text.resize(std::min(at, text.size()));
+    }
+    return texts;
+  };
+  EXPECT_THAT(warnings(""), IsEmpty());
+  EXPECT_THAT(warnings(R"(, "versions": null, "n-shot": {"t": "N/A"}, "configs": {"t": null})"),
+              IsEmpty());
+  EXPECT_THAT(
+      warnings(R"(, "versions": 3, "n-shot": [], "n-samples": "x", "configs": true)"),
+      ElementsAre("configs is True: expected an object", "versions is 3: expected an object",
+                  "n-shot is a list: expected an object",
+                  "n-samples is \"x\": expected an object"));
+  EXPECT_THAT(
+      warnings(R"(, "versions": {"t": []}, "n-shot": {"t": -1}, "n-samples": {"t": 3},)"
+               R"( "higher_is_better": {"t": {"acc": "yes"}}, "task_hashes": {"t": 5},)"
+               R"( "configs": {"t": "x"})"),
+      ElementsAre("versions.t is a list: expected a number or a text",
+                  "configs.t is \"x\": expected an object",
+                  "n-shot.t is -1: expected a whole number", "n-samples.t is 3: expected an object",
+                  "task_hashes.t is 5: expected a text",
+                  "higher_is_better.t.acc is \"yes\": expected true or false"));
+  EXPECT_THAT(
+      warnings(R"(, "n-samples": {"t": {"original": 1.5, "effective": {}}},)"
+               R"( "configs": {"t": {"output_type": 1, "metric_list": {},)"
+               R"( "filter_list": "f"}}, "groups": [], "group_subtasks": {"t": 1})"),
+      ElementsAre("groups is a list: expected an object", "group_subtasks.t is 1: expected a list",
+                  "n-samples.t.original is 1.5: expected a whole number",
+                  "n-samples.t.effective is an object: expected a whole number",
+                  "configs.t.output_type is 1: expected a text",
+                  "configs.t.metric_list is an object: expected a list",
+                  "configs.t.filter_list is \"f\": expected a list"));
+}
+
+TEST(ParseResultsTest, KeepsTheGoodTasks) {
+  for (const auto& [entry, found] : {std::pair("null", "null"), std::pair("[1]", "a list"),
+                                     std::pair("\"x\"", "\"x\""), std::pair("0.5", "0.5")}) {
+    const Results results = Parse(R"({"results": {"u": )" + std::string(entry) +
+                                  R"(, "t": {"acc,none": 0.5}}, "model_name": "m",)"
+                                  R"( "configs": {"u": {"output_type": "multiple_choice"}}})");
+    ASSERT_EQ(results.run.tasks_size(), 2);
+    EXPECT_EQ(results.run.tasks(0).ShortDebugString(),
+              "task: \"u\" output_type: \"multiple_choice\"");
+    EXPECT_EQ(results.run.tasks(1).reported_size(), 1);
+    EXPECT_THAT(results.run.warnings(),
+                ElementsAre("results.u is " + std::string(found) +
+                            ": expected an object of metrics; taken as missing: mend it, or "
+                            "evaluate again"));
+  }
+  std::string many = R"({"model_name": "m", "results": {"t": {"acc,none": 1})";
+  for (int i = 0; i < 12; ++i) many += ", \"u" + std::to_string(i) + "\": null";
+  const Results results = Parse(many + "}}");
+  ASSERT_EQ(results.run.warnings_size(), 11);
+  EXPECT_EQ(results.run.warnings(10), "2 more members of the results file are malformed");
 }
 
 TEST(ParseResultsTest, SurvivesGroupsInACircle) {

@@ -565,7 +565,7 @@ def test_a_harness_file_named_like_ours_is_read(attach: Attach, facts: Path) -> 
     (facts / "x" / RESULTS).rename(facts / "x" / RESULTS.replace("results_", "mirage_run_"))
     for _ in range(2):  # the second time with the derived file beside it
         answer = report(attach(facts, "--output-format", "json"))
-        assert [run["model"] for run in answer["runs"]] == ["mock/p70000000"]
+        assert len(answer["runs"]) == 1
     assert (facts / "x" / DERIVED).exists()
 
 
