@@ -349,6 +349,36 @@ size_t FirstInvalidUtf8(std::string_view text) {
   return at;
 }
 
+Brackets MatchBrackets(std::string_view text, size_t* end) {
+  std::string closing;  // of what is open
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') {
+        ++i;
+      } else if (c == '"') {
+        in_string = false;
+      }
+      continue;
+    }
+    if (c == '"') {
+      in_string = true;
+    } else if (c == '{') {
+      closing.push_back('}');
+    } else if (c == '[') {
+      closing.push_back(']');
+    } else if (c == '}' || c == ']') {
+      *end = i + 1;
+      if (closing.empty() || closing.back() != c) return Brackets::kMixed;
+      closing.pop_back();
+      if (closing.empty()) return Brackets::kClosed;
+    }
+  }
+  *end = text.size();
+  return Brackets::kOpen;
+}
+
 std::string Excerpt(std::string_view text, size_t max_bytes) {
   std::string out;
   size_t i = 0;

@@ -48,6 +48,20 @@ bool ParseStringList(std::string_view text, std::vector<std::string>* values);
 // `text` when there is none. O(length).
 size_t FirstInvalidUtf8(std::string_view text);
 
+// How the brackets of JSON text fit together, those in strings left out.
+enum class Brackets {
+  // The first one is closed.
+  kClosed,
+  // The text ends before the first one, or a string in it, is closed.
+  kOpen,
+  // One closes another of the other kind.
+  kMixed,
+};
+
+// Follows the brackets of `text`, which starts with one, up to the one that closes it;
+// `*end` is the offset past that, and past the last one looked at otherwise. O(length).
+Brackets MatchBrackets(std::string_view text, size_t* end);
+
 // At most `max_bytes` of `text` for a message: cut at a character, control
 // characters and invalid bytes shown as '?', "…" where cut.
 std::string Excerpt(std::string_view text, size_t max_bytes = 60);

@@ -118,6 +118,30 @@ TEST(ParseListTest, ReadsStringsInPythonsSpelling) {
   }
 }
 
+TEST(MatchBracketsTest, FollowsThemToTheEndOfTheFirst) {
+  struct Case {
+    std::string text;
+    Brackets brackets;
+    size_t end;
+  };
+  const Case cases[] = {
+      {R"({"a": [1, {}]} x)", Brackets::kClosed, 14},
+      {"[]", Brackets::kClosed, 2},
+      {R"({"}\"}": 1},)", Brackets::kClosed, 11},
+      {R"({"a": [1})", Brackets::kMixed, 9},
+      {R"({"a": {})", Brackets::kOpen, 8},
+      {R"({"a": "}])", Brackets::kOpen, 9},
+      {R"({"a\)", Brackets::kOpen, 4},
+      {"}", Brackets::kMixed, 1},
+      {"", Brackets::kOpen, 0},
+  };
+  for (const Case& c : cases) {
+    size_t end = 99;
+    EXPECT_EQ(MatchBrackets(c.text, &end), c.brackets) << c.text;
+    EXPECT_EQ(end, c.end) << c.text;
+  }
+}
+
 TEST(ExcerptTest, CutsAtACharacterAndHidesControls) {
   EXPECT_EQ(Excerpt("short"), "short");
   EXPECT_EQ(Excerpt("Größe", 3), "Gr…");

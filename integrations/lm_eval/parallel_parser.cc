@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
 #include <system_error>
 #include <utility>
+
+#include "integrations/lm_eval/json_text.h"
 
 namespace mirage::integrations::lm_eval {
 namespace {
@@ -14,6 +17,12 @@ constexpr uint64_t kMaxTextUnderWay = uint64_t{32} << 20;
 constexpr size_t kChunksPerThread = 4;
 // More would wait for the thread that scores.
 constexpr size_t kMaxThreads = 4;
+
+// Whether the row, a last one without a newline, ends before its brackets do.
+bool IsCutOff(std::string_view row) {
+  size_t end = 0;
+  return row.front() == '{' && MatchBrackets(row, &end) == Brackets::kOpen;
+}
 
 size_t ThreadsOf(const ReadOptions& options) {
   if (options.threads > 0) return options.threads;
@@ -61,6 +70,10 @@ void ParseChunk(const RowChunk& chunk, const ReadOptions& options, RowParser* pa
       case RowSource::Row::Kind::kStray:
         add_issue("", row.number, "an element of the array is no object; skipped");
         break;
+      case RowSource::Row::Kind::kAfterEnd:
+        add_issue("", row.number,
+                  "text after the array's last bracket; skipped: delete it, or evaluate again");
+        break;
       case RowSource::Row::Kind::kEnd:
       case RowSource::Row::Kind::kRow:
         break;
@@ -83,7 +96,7 @@ void ParseChunk(const RowChunk& chunk, const ReadOptions& options, RowParser* pa
       continue;
     }
     add_issue(parser->filter(), row.number,
-              row.unterminated && parser->filter().empty() && text.back() != '}'
+              row.unterminated && parser->filter().empty() && IsCutOff(text)
                   ? "the file ends inside this row; skipped: it was cut off, evaluate again"
                   : parser->message());
   }

@@ -120,6 +120,25 @@ TEST(ParallelParserTest, TheFirstRowSettlesTheTypeOfAll) {
   EXPECT_EQ(Parse(text, {}, 4), one);
 }
 
+// Each file: its text, and how the message of its last row begins.
+TEST(ParallelParserTest, SaysWhereAFileEnds) {
+  const std::string row = Row(1, "f").substr(0, Row(1, "f").size() - 1);
+  for (const auto& [text, said] : {
+           std::pair<std::string, std::string>(row.substr(0, 50), "the file ends inside this row"),
+           {row.substr(0, row.find(", \"target")) + ", \"doc\": {}",
+            "the file ends inside this row"},
+           {row + " xx", "not a row of JSON: something follows its last bracket"},
+           {row + ",", "not a row of JSON: something follows its last bracket"},
+           {"xx", "not a row of JSON: no object"},
+           {"[" + row + "] xx", "text after the array's last bracket"},
+           {"[" + row + ", " + row.substr(0, 50), "the file ends inside this element"},
+       }) {
+    const Answer answer = Parse(text, {}, 1);
+    ASSERT_EQ(answer.issues.size(), 1u) << text;
+    EXPECT_NE(answer.issues[0].find(' ' + said), std::string::npos) << answer.issues[0];
+  }
+}
+
 TEST(ParallelParserTest, MayBeAbandoned) {
   std::string text;
   for (size_t doc = 0; doc < 40000; ++doc) text += Row(doc, "none");

@@ -301,6 +301,23 @@ struct MetricSet {
   bool mutual_information = false;
 };
 
+// What is wrong with the brackets of a row, an object; empty for nothing.
+std::string WrongBrackets(std::string_view row) {
+  size_t end = 0;
+  switch (MatchBrackets(row, &end)) {
+    case Brackets::kOpen:
+      return "it ends before its last bracket or quote is closed";
+    case Brackets::kMixed:
+      return fmt::format("the bracket at byte {} does not close the last one opened", end - 1);
+    case Brackets::kClosed:
+      break;
+  }
+  if (end == row.size()) return "";
+  if (row[end] == '\r')
+    return "it goes on after a carriage return, which ends no line (write newlines)";
+  return "something follows its last bracket";
+}
+
 // Why a JSON text of the row cannot be read.
 std::string Malformed(error_code error, std::string_view row) {
   std::string reason;
@@ -310,10 +327,11 @@ std::string Malformed(error_code error, std::string_view row) {
       break;
     case simdjson::UNCLOSED_STRING:
     case simdjson::INCOMPLETE_ARRAY_OR_OBJECT:
-      reason = "it ends before its last bracket or quote is closed";
-      break;
+    case simdjson::TAPE_ERROR:
     case kTrailing:
-      reason = "something follows its last bracket";
+      // simdjson looks at the last quote and bracket of the text only.
+      reason = row.substr(0, 1) == "{" ? WrongBrackets(row) : "no object";
+      if (reason.empty()) reason = "a comma, a colon or a value is missing or one too many";
       break;
     case simdjson::UNESCAPED_CHARS:
       reason = "a string holds a bare control character";
@@ -406,7 +424,7 @@ class RowParser::Impl {
 
   error_code ReadFields(std::string_view row);
   error_code ReadArguments(ondemand::value& value);
-  error_code ReadRequest(ondemand::value& value, Request* request);
+  error_code ReadRequest(ondemand::value& value, size_t index, Request* request);
   bool ReadMetricNames();
   bool DecideType();
   bool DecideFilter();
@@ -455,6 +473,8 @@ class RowParser::Impl {
   Raw doc_hash_, prompt_hash_, target_hash_;
   bool has_filtered_ = false;
   std::vector<Request> requests_;
+  // What is wrong with the type of `arguments`, if anything.
+  std::string wrong_arguments_;
   Responses responses_;
   std::vector<Field> fields_;
   // Keys of `fields_` that were escaped.
@@ -500,7 +520,7 @@ class RowParser::Impl {
   std::string refused_filter_;
 };
 
-error_code RowParser::Impl::ReadRequest(ondemand::value& value, Request* request) {
+error_code RowParser::Impl::ReadRequest(ondemand::value& value, size_t index, Request* request) {
   const Raw token = Token(value, end_);
   if (!token.empty() && token.front() == '{') {
     ondemand::object object;
@@ -515,6 +535,13 @@ error_code RowParser::Impl::ReadRequest(ondemand::value& value, Request* request
         if (const auto error = Capture(field.value(), end_, &request->continuation)) return error;
       }
     }
+    return simdjson::SUCCESS;
+  }
+  if (!token.empty() && token.front() != '[') {
+    wrong_arguments_ = fmt::format(
+        "arguments.gen_args_{} is {}: expected an object or a list; skipped: evaluate again, or "
+        "delete the line",
+        index, Excerpt(token));
     return simdjson::SUCCESS;
   }
   // 0.4.0 to 0.4.2: [context, continuation].
@@ -558,8 +585,17 @@ error_code RowParser::Impl::ReadArguments(ondemand::value& value) {
         }
       }
       if (index >= requests_.size()) requests_.resize(index + 1);
-      if (const auto error = ReadRequest(field.value(), &requests_[index])) return error;
+      if (const auto error = ReadRequest(field.value(), index, &requests_[index])) {
+        return error;
+      }
     }
+    return simdjson::SUCCESS;
+  }
+  if (!token.empty() && token.front() != '[') {
+    wrong_arguments_ = fmt::format(
+        "arguments is {}: expected an object or a list of requests; skipped: evaluate again, or "
+        "delete the line",
+        Excerpt(token));
     return simdjson::SUCCESS;
   }
   ondemand::array array;
@@ -567,7 +603,8 @@ error_code RowParser::Impl::ReadArguments(ondemand::value& value) {
   for (auto element : array) {
     if (const auto error = element.error()) return error;
     ondemand::value& request = ValueOf(element);
-    if (const auto error = ReadRequest(request, &requests_.emplace_back())) return error;
+    const size_t index = requests_.size();
+    if (const auto error = ReadRequest(request, index, &requests_.emplace_back())) return error;
   }
   return simdjson::SUCCESS;
 }
@@ -580,6 +617,7 @@ error_code RowParser::Impl::ReadFields(std::string_view row) {
   }
   has_filtered_ = false;
   requests_.clear();
+  wrong_arguments_.clear();
   responses_.Clear();
   fields_.clear();
   if (!field_keys_.empty()) field_keys_.clear();
@@ -699,6 +737,7 @@ bool RowParser::Impl::ReadMetricNames() {
 }
 
 bool RowParser::Impl::DecideType() {
+  if (!wrong_arguments_.empty()) return Refuse(std::move(wrong_arguments_));
   if (requests_.empty()) {
     return Refuse(
         "arguments is missing or empty: the row does not say what the model was asked; skipped: "
@@ -1274,9 +1313,10 @@ RowParser::Outcome RowParser::Impl::Append(std::string_view row, v1::SampleBatch
       ++occurrences_[std::string(doc_id_)];
   };
   if (doc_id_.empty() || doc_id_ == "null" || doc_id_.front() == '{' || doc_id_.front() == '[') {
-    message_ =
-        "doc_id is missing: the row cannot be told from others; skipped: is this a samples file of "
-        "lm-eval?";
+    message_ = fmt::format(
+        "doc_id is {}: the row cannot be told from others; skipped: is this a samples file of "
+        "lm-eval?",
+        doc_id_.empty() ? "missing" : Excerpt(doc_id_, 24));
     return Outcome::kRefused;
   }
   if (!DecideFilter()) {

@@ -469,6 +469,39 @@ TEST(RowParserTest, SaysWhatIsWrong) {
   EXPECT_EQ(rows.Refused("{\"doc_id\": 1, \"a"),
             "not a row of JSON: it ends before its last bracket or quote is closed (starts with "
             "\"{\"doc_id\": 1, \"a\"); skipped: evaluate again, or delete the line");
+  const std::string start =
+      " (starts with \"{\"doc_id\": 5, \"doc\": {},…\"); skipped: evaluate again, or "
+      "delete the line";
+  for (const char* rest : {",", " xx", "]", " \"x"}) {
+    EXPECT_EQ(rows.Refused(Choice("\"0\"") + rest),
+              "not a row of JSON: something follows its last bracket" + start);
+  }
+  EXPECT_EQ(
+      rows.Refused(Choice("\"0\"") + "\r" + Choice("\"1\"")),
+      "not a row of JSON: it goes on after a carriage return, which ends no line (write newlines)" +
+          start);
+  EXPECT_EQ(rows.Refused("{\"doc_id\": [1}, 2"),
+            "not a row of JSON: the bracket at byte 13 does not close the last one opened (starts "
+            "with \"{\"doc_id\": [1}, 2\"); skipped: evaluate again, or delete the line");
+  EXPECT_EQ(
+      rows.Refused("{\"doc_id\": 1,}"),
+      "not a row of JSON: a comma, a colon or a value is missing or one too many (starts with "
+      "\"{\"doc_id\": 1,}\"); skipped: evaluate again, or delete the line");
+  EXPECT_EQ(rows.Refused("\"doc_id"),
+            "not a row of JSON: no object (starts with \"\"doc_id\"); skipped: evaluate again, or "
+            "delete the line");
+  for (const std::string wrong : {"5", "null", "\"x\"", "true"}) {
+    const std::string remedy = "; skipped: evaluate again, or delete the line";
+    const std::string before = R"({"doc_id": 1, "filter": "f", "arguments": )";
+    EXPECT_EQ(rows.Refused(before + wrong + R"(, "metrics": ["acc"]})"),
+              "arguments is " + wrong + ": expected an object or a list of requests" + remedy);
+    EXPECT_EQ(rows.parser().filter(), "f");
+    EXPECT_EQ(rows.Refused(before + R"({"gen_args_0": {}, "gen_args_1": )" + wrong + "}}"),
+              "arguments.gen_args_1 is " + wrong + ": expected an object or a list" + remedy);
+    EXPECT_EQ(rows.Refused(before + "[" + wrong + "]}"),
+              "arguments.gen_args_0 is " + wrong + ": expected an object or a list" + remedy);
+  }
+  EXPECT_EQ(rows.Refused("{\"doc_id\": [1]}").substr(0, 15), "doc_id is [1]: ");
   EXPECT_EQ(rows.Refused(Choice("\"0\"") + " {}"),
             "not a row of JSON: something follows its last bracket (starts with \"{\"doc_id\": 5, "
             "\"doc\": {},…\"); skipped: evaluate again, or delete the line");

@@ -186,6 +186,7 @@ absl::StatusOr<RowSource::Row> RowSource::NextElement() {
   while (true) {
     while (begin_ < end_ &&
            (IsSpace(data_[begin_]) || data_[begin_] == ',' || data_[begin_] == ']')) {
+      is_closed_ = is_closed_ || data_[begin_] == ']';
       ++begin_;
     }
     if (begin_ < end_) break;
@@ -195,6 +196,7 @@ absl::StatusOr<RowSource::Row> RowSource::NextElement() {
   }
   row.number = ++number_;
   const bool stray = data_[begin_] != '{';
+  const Row::Kind stray_kind = is_closed_ ? Row::Kind::kAfterEnd : Row::Kind::kStray;
   size_t at = begin_;
   uint64_t depth = 0;
   bool in_string = false;
@@ -215,7 +217,7 @@ absl::StatusOr<RowSource::Row> RowSource::NextElement() {
       }
       // Whatever is no object ends before the next comma or bracket of the array.
       if (stray && depth == 0 && (too_long || at > begin_) && (c == ',' || c == ']' || c == '\n')) {
-        row.kind = Row::Kind::kStray;
+        row.kind = stray_kind;
         if (!too_long) row.text = {data_.get() + begin_, at - begin_};
         Drop(at);
         return row;
@@ -249,6 +251,10 @@ absl::StatusOr<RowSource::Row> RowSource::NextElement() {
     at = begin_ + offset;
     if (!*more) {
       row.kind = Row::Kind::kTruncated;
+      if (stray && is_closed_) {
+        row.kind = Row::Kind::kAfterEnd;
+        if (!too_long) row.text = {data_.get() + begin_, at - begin_};
+      }
       Drop(end_);
       return row;
     }

@@ -37,6 +37,9 @@ class RowSource {
       kTruncated,
       // Something else than an object stands in the array; `text` is its start.
       kStray,
+      // Something else than an object stands behind the array; `text` is its start, where it
+      // is not a row over the limit.
+      kAfterEnd,
       // No more rows.
       kEnd,
     };
@@ -112,6 +115,8 @@ class RowSource {
   // Bytes that were dropped from the front of data_.
   uint64_t consumed_ = 0;
   bool at_end_ = false;
+  // Whether a bracket has closed the array.
+  bool is_closed_ = false;
   uint64_t number_ = 0;
 };
 

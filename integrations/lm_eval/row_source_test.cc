@@ -33,6 +33,7 @@ std::vector<std::string> Rows(const std::string& text, size_t block, uint64_t li
     if (row->kind == Kind::kTooLong) cell += "too long";
     if (row->kind == Kind::kTruncated) cell += "truncated";
     if (row->kind == Kind::kStray) cell += " stray";
+    if (row->kind == Kind::kAfterEnd) cell += " after the end";
     if (row->unterminated) cell += " unterminated";
     rows.push_back(cell);
   }
@@ -70,6 +71,16 @@ TEST_P(RowSourceTest, SplitsAnArray) {
               ElementsAre("1:{\"a\":1}", "2:truncated"));
   EXPECT_THAT(Rows("[12, {}, [3, 4], \"x\"]", GetParam()),
               ElementsAre("1:12 stray", "2:{}", "3:[3, 4] stray", "4:\"x\" stray"));
+}
+
+TEST_P(RowSourceTest, TellsWhatFollowsAnArray) {
+  EXPECT_THAT(Rows("[{\"a\":1}] xx", GetParam()), ElementsAre("1:{\"a\":1}", "2:xx after the end"));
+  EXPECT_THAT(Rows("[]\n\"x\n{\"a\":1}", GetParam()),
+              ElementsAre("1:\"x\n{\"a\":1} after the end"));
+  EXPECT_THAT(
+      Rows("[] xx, yy\n{\"a\":1}\n{", GetParam()),
+      ElementsAre("1:xx after the end", "2:yy after the end", "3:{\"a\":1}", "4:truncated"));
+  EXPECT_THAT(Rows("[{}, 12", GetParam()), ElementsAre("1:{}", "2:truncated"));
 }
 
 TEST_P(RowSourceTest, SplitsObjectsOverSeveralLines) {
