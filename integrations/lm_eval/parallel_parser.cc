@@ -80,6 +80,7 @@ void ParseChunk(const RowChunk& chunk, const ReadOptions& options, RowParser* pa
     }
     if (row.kind != RowSource::Row::Kind::kRow) {
       parsed->has_hashes = false;
+      parser->Skip();
       continue;
     }
     const std::string_view text = chunk.TextOf(row);
@@ -101,6 +102,8 @@ void ParseChunk(const RowChunk& chunk, const ReadOptions& options, RowParser* pa
                   : parser->message());
   }
   if (current != nullptr && current->lines.empty()) --parsed->n_batches;
+  // Rows that depend on each other are all read by one parser.
+  parsed->filter_doubt = chunk.is_last ? parser->FilterDoubt() : "";
 }
 
 ParallelParser::ParallelParser(RowSource* source, std::unique_ptr<RowParser> parser,

@@ -48,6 +48,8 @@ struct ParsedChunk {
   std::string hashes;
   // False when some row does not tell all three.
   bool has_hashes = true;
+  // Of the last chunk: see RowParser.
+  std::string filter_doubt;
   // See RowChunk.
   uint64_t bytes_consumed = 0;
   bool is_last = false;

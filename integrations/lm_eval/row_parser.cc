@@ -399,6 +399,10 @@ class RowParser::Impl {
 
   Outcome Append(std::string_view row, v1::SampleBatch* batch);
 
+  void Skip() { ++n_unplaced_; }
+
+  std::string FilterDoubt() const;
+
   const std::string& message() const { return message_; }
   const std::string& filter() const { return refused_filter_; }
 
@@ -509,6 +513,8 @@ class RowParser::Impl {
   std::string temperature_source_;
   std::optional<double> temperature_;
   std::unordered_map<std::string, uint32_t> occurrences_;
+  // Rows of which not even the document is known.
+  uint64_t n_unplaced_ = 0;
 
   // The batch.
   uint64_t batch_number_ = 0;
@@ -806,6 +812,30 @@ bool RowParser::Impl::DecideFilter() {
   }
   filter_ = config_.filters[n];
   return true;
+}
+
+std::string RowParser::Impl::FilterDoubt() const {
+  if (!by_occurrence_) return "";
+  size_t n_fewer = 0;
+  size_t n_more = 0;
+  for (const auto& [doc_id, n] : occurrences_) {
+    if (n < config_.filters.size()) ++n_fewer;
+    if (n > config_.filters.size()) ++n_more;
+  }
+  std::string why;
+  const auto add = [&](size_t n, const char* what) {
+    if (n > 0) why += fmt::format("{}{}: {}", why.empty() ? "" : ", ", what, n);
+  };
+  add(n_unplaced_, "rows that cannot be read");
+  add(n_fewer, "documents that occur less often");
+  add(n_more, "documents that occur more often");
+  if (why.empty()) return "";
+  return fmt::format(
+      "the split among filters cannot be trusted: rows name none, so each document's rows were "
+      "given the task's {} filters in turn, but that does not come out even ({}), and scores may "
+      "stand under another filter than theirs; evaluate again with lm-eval 0.4.7 or later, whose "
+      "rows name their filter",
+      config_.filters.size(), why);
 }
 
 bool RowParser::Impl::ChooseResponses(size_t n) {
@@ -1306,6 +1336,7 @@ RowParser::Outcome RowParser::Impl::Append(std::string_view row, v1::SampleBatch
   refused_filter_.clear();
   if (const auto error = ReadFields(row)) {
     message_ = Malformed(error, row);
+    ++n_unplaced_;
     return Outcome::kRefused;
   }
   const auto count_occurrence = [&] {
@@ -1317,6 +1348,7 @@ RowParser::Outcome RowParser::Impl::Append(std::string_view row, v1::SampleBatch
         "doc_id is {}: the row cannot be told from others; skipped: is this a samples file of "
         "lm-eval?",
         doc_id_.empty() ? "missing" : Excerpt(doc_id_, 24));
+    ++n_unplaced_;
     return Outcome::kRefused;
   }
   if (!DecideFilter()) {
@@ -1496,6 +1528,10 @@ void RowParser::StartBatch(v1::SampleBatch* batch) { impl_->StartBatch(batch); }
 RowParser::Outcome RowParser::Append(std::string_view row, v1::SampleBatch* batch) {
   return impl_->Append(row, batch);
 }
+
+void RowParser::Skip() { impl_->Skip(); }
+
+std::string RowParser::FilterDoubt() const { return impl_->FilterDoubt(); }
 
 bool RowParser::IsFull() const { return impl_->IsFull(); }
 

@@ -46,7 +46,7 @@ namespace mirage::integrations::lm_eval {
 // a row has no single number. Left out: brier_score (a printed array), bypass.
 //
 // Filter: the row's; in older rows, where the file's first row names none, the task's
-// filters in turn, one an occurrence of the document; else "none".
+// filters in turn, one an occurrence of the document (see FilterDoubt); else "none".
 class RowParser {
  public:
   // `config` is copied. Limits of a batch are taken from `options`.
@@ -79,6 +79,14 @@ class RowParser {
   // Reads the row and adds it to `batch`, the one of the last `StartBatch`. At
   // least kRowPadding bytes after `row` must be readable. O(length).
   Outcome Append(std::string_view row, v1::SampleBatch* batch);
+
+  // Tells of a row of the file that cannot be given to `Append`.
+  void Skip();
+
+  // Once all rows were told of: why their filters cannot be trusted, which were given by
+  // occurrence and did not come out even (rows that cannot be read, documents that occur
+  // less or more often than the task has filters); empty where they can. O(documents).
+  std::string FilterDoubt() const;
 
   // Whether the batch has reached its limits.
   bool IsFull() const;

@@ -217,6 +217,10 @@ class Reader final : public RunReader {
     has_task_issues_ |= !chunk_->n_issues.empty();
     n_rows_ += chunk_->n_rows;
     for (size_t b = 0; b < chunk_->n_batches; ++b) n_samples_ += chunk_->batches[b].lines.size();
+    if (!chunk_->filter_doubt.empty()) {
+      notes_.push_back(
+          {task(), fmt::format("{}: {}", ValidUtf8(FileName(path())), chunk_->filter_doubt)});
+    }
     if (!chunk_->has_hashes) task_hash_.reset();
     if (task_hash_ != nullptr) task_hash_->Add(chunk_->hashes);
     if (!chunk_->status.ok()) {

@@ -43,7 +43,8 @@ struct RunFiles {
 // results file, see results.h. NOT_FOUND when `files` names none at all.
 //
 // Notes: the rows' hashes do not give the results file's task hash (not looked at where
-// rows lack hashes, were skipped, or are fewer than the harness counted).
+// rows lack hashes, were skipped, or are fewer than the harness counted). Rows without a
+// filter do not come out even among the task's (RowParser::FilterDoubt).
 //
 // The memory used is that of a few chunks of rows on each thread, one row at least, and
 // the results file's, whatever the size of the samples. A row costs one pass; see

@@ -355,6 +355,53 @@ TEST(SamplesTest, TheTaskHashProvesThePairing) {
   EXPECT_THAT(bare.reader->notes(), IsEmpty());
 }
 
+// Each file: the documents of its rows, in which "-" is a damaged row and "x" one without
+// evidence of document 0, and what the note says in brackets; empty for none.
+TEST(SamplesTest, TellsWhenFiltersDoNotComeOutEven) {
+  struct Case {
+    std::string docs;
+    std::string note;
+  };
+  const Case cases[] = {
+      {"012012", ""},
+      {"0011", ""},
+      {"x120", "documents that occur less often: 2"},
+      {"x12012", ""},
+      {"01201-", "rows that cannot be read: 1, documents that occur less often: 1"},
+      {"-1212", "rows that cannot be read: 1"},
+      {"01012", "documents that occur less often: 1"},
+      {"001101", "documents that occur more often: 2"},
+      {"-", ""},
+  };
+  for (const Case& c : cases) {
+    RunFiles files;
+    files.results = kData + "v040/results.json";
+    files.samples = {{::testing::TempDir() + "/uneven.jsonl", "gen"}};
+    std::ofstream file(files.samples[0].path);
+    for (const char doc : c.docs) {
+      if (doc == '-') {
+        file << "damaged\n";
+      } else {
+        file << R"({"doc_id": )" << (doc == 'x' ? '0' : doc)
+             << R"(, "target": "a", "arguments": [["Q", {}]], "filtered_resps": [)"
+             << (doc == 'x' ? "" : "\"b\"") << R"(], "exact_match": 0.0})"
+             << "\n";
+      }
+    }
+    file.close();
+    const Everything all = ReadAll(files);
+    if (c.note.empty()) {
+      EXPECT_THAT(all.reader->notes(), IsEmpty()) << c.docs;
+      continue;
+    }
+    ASSERT_EQ(all.reader->notes().size(), 1u) << c.docs;
+    EXPECT_EQ(all.reader->notes()[0].task, "gen");
+    EXPECT_THAT(all.reader->notes()[0].text,
+                HasSubstr("uneven.jsonl: the split among filters cannot be trusted"));
+    EXPECT_THAT(all.reader->notes()[0].text, HasSubstr(" (" + c.note + ")")) << c.docs;
+  }
+}
+
 TEST(SamplesTest, CountsFilesThatCannotBeRead) {
   RunFiles files = Demo();
   files.samples[0].path = kData + "absent.jsonl";
