@@ -142,12 +142,12 @@ bool ParallelParser::Next(std::unique_ptr<ParsedChunk>* parsed) {
   {
     std::unique_lock<std::mutex> lock(mutex_);
     if (*parsed != nullptr) spare_.push_back(std::move(*parsed));
-    is_parsed_.wait(lock, [&] { return !under_way_.empty() && under_way_.front() != nullptr; });
-    *parsed = std::move(under_way_.front());
+    is_parsed_.wait(lock,
+                    [&] { return !under_way_.empty() && under_way_.front().parsed != nullptr; });
+    *parsed = std::move(under_way_.front().parsed);
+    text_under_way_ -= under_way_.front().text;
     under_way_.pop_front();
     ++first_;
-    text_under_way_ -= text_sizes_.front();
-    text_sizes_.pop_front();
   }
   may_cut_.notify_one();
   done_ = (*parsed)->is_last;
@@ -171,7 +171,6 @@ void ParallelParser::Work() {
       cutting_ = true;
       number = first_ + under_way_.size();
       under_way_.emplace_back();
-      text_sizes_.push_back(0);
       if (!spare_.empty()) {
         parsed = std::move(spare_.back());
         spare_.pop_back();
@@ -184,14 +183,14 @@ void ParallelParser::Work() {
       cutting_ = false;
       source_ended_ = chunk.is_last;
       // `under_way_` may have lost its front meanwhile, but never this chunk.
-      text_sizes_[number - first_] = chunk.size;
+      under_way_[number - first_].text = chunk.size;
       text_under_way_ += chunk.size;
     }
     may_cut_.notify_all();
     ParseChunk(chunk, options_, parser.get(), parsed.get());
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      under_way_[number - first_] = std::move(parsed);
+      under_way_[number - first_].parsed = std::move(parsed);
     }
     is_parsed_.notify_one();
   }

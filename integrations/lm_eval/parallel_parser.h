@@ -102,13 +102,18 @@ class ParallelParser {
   // Whether a thread is reading from the source.
   bool cutting_ = false;
   bool source_ended_ = false;
-  // Chunks from the next one that is due on; null while they are being parsed.
-  std::deque<std::unique_ptr<ParsedChunk>> under_way_;
+  struct Chunk {
+    // Null while it is being parsed.
+    std::unique_ptr<ParsedChunk> parsed;
+    // Its text in bytes; 0 while it is being cut.
+    uint64_t text = 0;
+  };
+  // Chunks from the next one that is due on.
+  std::deque<Chunk> under_way_;
   // Number of the first chunk of `under_way_`.
   uint64_t first_ = 0;
-  // Text of the chunks under way, in bytes.
+  // Text of all of them, in bytes.
   uint64_t text_under_way_ = 0;
-  std::deque<uint64_t> text_sizes_;
   // Memory to use again.
   std::vector<std::unique_ptr<ParsedChunk>> spare_;
 };

@@ -9,18 +9,10 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "integrations/lm_eval/text_source.h"
 
 namespace mirage::integrations::lm_eval {
 namespace {
-
-RowSource::ReadFn FromText(std::string_view text) {
-  return [text, at = size_t{0}](char* data, size_t size) mutable -> absl::StatusOr<size_t> {
-    const size_t n = std::min(size, text.size() - at);
-    std::copy_n(text.data() + at, n, data);
-    at += n;
-    return n;
-  };
-}
 
 std::string Row(size_t doc, std::string_view filter) {
   return fmt::format(

@@ -6,20 +6,12 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "integrations/lm_eval/text_source.h"
 
 namespace mirage::integrations::lm_eval {
 namespace {
 
 using Kind = RowSource::Row::Kind;
-
-RowSource::ReadFn FromText(std::string_view text) {
-  return [text, at = size_t{0}](char* data, size_t size) mutable -> absl::StatusOr<size_t> {
-    const size_t n = std::min(size, text.size() - at);
-    std::copy_n(text.data() + at, n, data);
-    at += n;
-    return n;
-  };
-}
 
 TEST(ReadChunkTest, GathersRowsUpToTheSize) {
   RowSource source(FromText("{\"a\":1}\n\n{\"b\":2}\n{\"c\":3}"), 1000);

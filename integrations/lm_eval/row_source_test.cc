@@ -7,6 +7,8 @@
 #include <cstring>
 #include <vector>
 
+#include "integrations/lm_eval/text_source.h"
+
 namespace mirage::integrations::lm_eval {
 namespace {
 
@@ -15,15 +17,7 @@ using Kind = RowSource::Row::Kind;
 
 // The rows of `text`, as "number:text", read in blocks of `block` bytes.
 std::vector<std::string> Rows(const std::string& text, size_t block, uint64_t limit = 1000) {
-  size_t at = 0;
-  RowSource source(
-      [&](char* data, size_t size) -> absl::StatusOr<size_t> {
-        const size_t n = std::min({size, text.size() - at, block});
-        std::copy_n(text.data() + at, n, data);
-        at += n;
-        return n;
-      },
-      limit);
+  RowSource source(FromText(text, block), limit);
   std::vector<std::string> rows;
   while (true) {
     const auto row = source.Next();
@@ -124,15 +118,7 @@ TEST(RowSourceMemoryTest, HoldsNeitherTheFileNorARefusedRow) {
 TEST(RowSourceMemoryTest, GivesALargeBufferBack) {
   std::string text = std::string(20 << 20, 'x') + "\n";
   for (int i = 0; i < 100000; ++i) text += "{\"a\": 12345}\n";
-  size_t at = 0;
-  RowSource source(
-      [&](char* data, size_t size) -> absl::StatusOr<size_t> {
-        const size_t n = std::min(size, text.size() - at);
-        std::copy_n(text.data() + at, n, data);
-        at += n;
-        return n;
-      },
-      64 << 20);
+  RowSource source(FromText(text), 64 << 20);
   EXPECT_EQ(source.Next()->text.size(), size_t{20} << 20);
   EXPECT_GT(source.capacity(), size_t{20} << 20);
   while (source.Next()->kind != Kind::kEnd) {
