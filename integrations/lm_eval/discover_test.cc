@@ -232,15 +232,16 @@ TEST(FindRunsTest, SaysWhatItLookedFor) {
 TEST(FindRunsTest, TellsItsOwnFilesByTheirContent) {
   const std::string folder = Scratch("own");
   const std::string date = "_2026-01-01T00-00-00";
-  Write(folder + "/mirage_run" + date + ".json", kResults);
+  const std::string results = folder + "/mirage_run" + date + ".json";
+  Write(results, kResults);
   Write(folder + "/samples_mc" + date + ".jsonl", "{\"doc_id\": 0}\n");
   Write(folder + "/mirage" + date + ".json", kDerived);
   Write(folder + "/mirage_samples_mc" + date + ".jsonl",
         "{\"generator\":\"mirage 0.1.0\",\"task\":\"mc\"}\n{\"doc_id\":\"0\"}\n");
-  for (const std::string& path : {folder, folder + "/mirage_run" + date + ".json"}) {
+  for (const std::string& path : {folder, results}) {
     const std::vector<FoundRun> runs = Find(path);
     ASSERT_EQ(runs.size(), 1u);
-    EXPECT_EQ(runs[0].results, folder + "/mirage_run" + date + ".json");
+    EXPECT_EQ(runs[0].results, results);
     EXPECT_EQ(runs[0].samples.size(), 1u);
   }
   EXPECT_EQ(FindRuns(folder + "/mirage_samples_mc" + date + ".jsonl").status().code(),

@@ -1,5 +1,6 @@
 #include "integrations/lm_eval/row_parser.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -490,16 +491,26 @@ TEST(RowParserTest, SaysWhatIsWrong) {
   EXPECT_EQ(rows.Refused("\"doc_id"),
             "not a row of JSON: no object (starts with \"\"doc_id\"); skipped: evaluate again, or "
             "delete the line");
-  for (const std::string wrong : {"5", "null", "\"x\"", "true"}) {
-    const std::string remedy = "; skipped: evaluate again, or delete the line";
-    const std::string before = R"({"doc_id": 1, "filter": "f", "arguments": )";
-    EXPECT_EQ(rows.Refused(before + wrong + R"(, "metrics": ["acc"]})"),
-              "arguments is " + wrong + ": expected an object or a list of requests" + remedy);
-    EXPECT_EQ(rows.parser().filter(), "f");
-    EXPECT_EQ(rows.Refused(before + R"({"gen_args_0": {}, "gen_args_1": )" + wrong + "}}"),
-              "arguments.gen_args_1 is " + wrong + ": expected an object or a list" + remedy);
-    EXPECT_EQ(rows.Refused(before + "[" + wrong + "]}"),
-              "arguments.gen_args_0 is " + wrong + ": expected an object or a list" + remedy);
+  // Each: the field, the row's arguments with a place for the wrong value, what was expected.
+  struct Case {
+    const char* field;
+    const char* arguments;
+    const char* expected;
+  };
+  for (const Case& c : {
+           Case{"arguments", "{}", "an object or a list of requests"},
+           Case{"arguments.gen_args_1", R"({{"gen_args_0": {{}}, "gen_args_1": {}}})",
+                "an object or a list"},
+           Case{"arguments.gen_args_0", "[{}]", "an object or a list"},
+       }) {
+    for (const char* wrong : {"5", "null", "\"x\"", "true"}) {
+      EXPECT_EQ(rows.Refused(fmt::format(
+                    R"({{"doc_id": 1, "filter": "f", "arguments": {}, "metrics": ["acc"]}})",
+                    fmt::format(fmt::runtime(c.arguments), wrong))),
+                fmt::format("{} is {}: expected {}; skipped: evaluate again, or delete the line",
+                            c.field, wrong, c.expected));
+      EXPECT_EQ(rows.parser().filter(), "f");
+    }
   }
   EXPECT_EQ(rows.Refused("{\"doc_id\": [1]}").substr(0, 15), "doc_id is [1]: ");
   EXPECT_EQ(rows.Refused(Choice("\"0\"") + " {}"),
