@@ -80,9 +80,10 @@ std::string_view KeyText(const char* key) {
 // The same as `KeyText`, which most keys are as they stand; else unescaped, at the end of
 // `scratch`, whose elements stay where they are.
 std::string_view PlainKey(const char* key, std::deque<std::string>* scratch) {
-  const std::string_view text = KeyText(key);
-  if (std::memchr(text.data(), '\\', text.size()) == nullptr) return text;
-  return scratch->emplace_back(Unescaped(text));
+  const char* end = key;
+  while (*end != '"' && *end != '\\') ++end;
+  if (*end == '"') return {key, static_cast<size_t>(end - key)};
+  return scratch->emplace_back(Unescaped(KeyText(key)));
 }
 
 // What a result without an error holds, in place: a copy is made of parts that have just
@@ -477,8 +478,10 @@ class RowParser::Impl {
   Raw doc_hash_, prompt_hash_, target_hash_;
   bool has_filtered_ = false;
   std::vector<Request> requests_;
-  // What is wrong with the type of `arguments`, if anything.
-  std::string wrong_arguments_;
+  // What stands in place of `arguments`, or of the request `wrong_request_`, and is of
+  // another type; empty when nothing is. kMaxRequests stands for `arguments` itself.
+  Raw wrong_arguments_;
+  size_t wrong_request_ = 0;
   Responses responses_;
   std::vector<Field> fields_;
   // Keys of `fields_` that were escaped.
@@ -544,10 +547,8 @@ error_code RowParser::Impl::ReadRequest(ondemand::value& value, size_t index, Re
     return simdjson::SUCCESS;
   }
   if (!token.empty() && token.front() != '[') {
-    wrong_arguments_ = fmt::format(
-        "arguments.gen_args_{} is {}: expected an object or a list; skipped: evaluate again, or "
-        "delete the line",
-        index, Excerpt(token));
+    wrong_arguments_ = token;
+    wrong_request_ = index;
     return simdjson::SUCCESS;
   }
   // 0.4.0 to 0.4.2: [context, continuation].
@@ -598,10 +599,8 @@ error_code RowParser::Impl::ReadArguments(ondemand::value& value) {
     return simdjson::SUCCESS;
   }
   if (!token.empty() && token.front() != '[') {
-    wrong_arguments_ = fmt::format(
-        "arguments is {}: expected an object or a list of requests; skipped: evaluate again, or "
-        "delete the line",
-        Excerpt(token));
+    wrong_arguments_ = token;
+    wrong_request_ = kMaxRequests;
     return simdjson::SUCCESS;
   }
   ondemand::array array;
@@ -618,12 +617,11 @@ error_code RowParser::Impl::ReadArguments(ondemand::value& value) {
 error_code RowParser::Impl::ReadFields(std::string_view row) {
   // One by one: a chain of assignments reads back what it has just written.
   for (Raw* const field : {&doc_id_, &doc_, &target_, &raw_responses_, &filter_raw_, &metrics_raw_,
-                           &doc_hash_, &prompt_hash_, &target_hash_}) {
+                           &doc_hash_, &prompt_hash_, &target_hash_, &wrong_arguments_}) {
     *field = Raw();
   }
   has_filtered_ = false;
   requests_.clear();
-  wrong_arguments_.clear();
   responses_.Clear();
   fields_.clear();
   if (!field_keys_.empty()) field_keys_.clear();
@@ -743,7 +741,13 @@ bool RowParser::Impl::ReadMetricNames() {
 }
 
 bool RowParser::Impl::DecideType() {
-  if (!wrong_arguments_.empty()) return Refuse(std::move(wrong_arguments_));
+  if (!wrong_arguments_.empty()) {
+    const bool is_all = wrong_request_ == kMaxRequests;
+    return Refuse(fmt::format(
+        "{} is {}: expected an object or a list{}; skipped: evaluate again, or delete the line",
+        is_all ? "arguments" : fmt::format("arguments.gen_args_{}", wrong_request_),
+        Excerpt(wrong_arguments_), is_all ? " of requests" : ""));
+  }
   if (requests_.empty()) {
     return Refuse(
         "arguments is missing or empty: the row does not say what the model was asked; skipped: "
