@@ -101,6 +101,17 @@ void GenerationScorer::TextPositionHits(std::string_view output, std::string_vie
 
 bool GenerationScorer::AnyExactMatch(std::string_view output,
                                      std::span<const std::string_view> targets) const {
+  const NormalizeOptions& normalize = options_.normalize;
+  if (!normalize.ignore_case && !normalize.ignore_punctuation && !normalize.ignore_numbers) {
+    // Normalize without its copies.
+    const auto trimmed = [](std::string_view text) {
+      while (!text.empty() && text.back() == '\0') text.remove_suffix(1);
+      return text;
+    };
+    return std::any_of(targets.begin(), targets.end(), [&](std::string_view target) {
+      return trimmed(target) == trimmed(output);
+    });
+  }
   const std::string normalized_output = Normalize(output, options_.normalize);
   size_t width = 0;
   if (options_.normalize.ignore_case && targets.size() > 1) {

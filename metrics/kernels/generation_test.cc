@@ -239,5 +239,15 @@ TEST(GenerationScorerTest, PairsOverTheLimitHaveNoDistanceButEverythingElse) {
   EXPECT_EQ(nearest.token_edit_distance, 4);
 }
 
+// NumPy's strings, in which the harness compares, end before their trailing NULs.
+TEST(GenerationScorerTest, TrailingNulsDoNotCount) {
+  GenerationScorer scorer({});
+  const std::string_view output("ab\0\0", 4);
+  const std::string_view equal[] = {"ab"};
+  const std::string_view other[] = {"b"};
+  EXPECT_EQ(scorer.ScoreText(output, equal)->exact_match, 1);
+  EXPECT_EQ(scorer.ScoreText(output, other)->exact_match, 0);
+}
+
 }  // namespace
 }  // namespace mirage::metrics

@@ -47,6 +47,23 @@ int LargestExponent(const double* xs, size_t n) {
   return static_cast<int>(largest >> 52);
 }
 
+// Calls take(mantissa, shift, sign) for every number whose exponent is base + shift, 0 <= shift <=
+// kWindow, and other(x) for those that are not, zeros left out. `sign` is -1 or 0.
+template <int kWindow, typename Take, typename Other>
+void ForEachInWindow(const double* xs, size_t n, int base, const Take& take, const Other& other) {
+  constexpr uint64_t kMantissa = (uint64_t{1} << 52) - 1;
+  for (size_t i = 0; i < n; ++i) {
+    const uint64_t bits = std::bit_cast<uint64_t>(xs[i]);
+    const int exponent = static_cast<int>(bits >> 52) & 0x7ff;
+    const int shift = exponent - base;
+    if (static_cast<unsigned>(shift) > kWindow || exponent == 0x7ff) {
+      if (xs[i] != 0) other(xs[i]);
+      continue;
+    }
+    take((bits & kMantissa) | (uint64_t{1} << 52), shift, static_cast<int64_t>(bits) >> 63);
+  }
+}
+
 }  // namespace
 
 void ExactSum::AddProduct(double x, double y) {
@@ -90,18 +107,12 @@ void ExactSum::AddBlock(const double* xs, size_t n) {
   constexpr int kWindow = 62;
   const int base = std::max(LargestExponent(xs, n) - kWindow, 1);
   Int128 sum = 0;
-  for (size_t i = 0; i < n; ++i) {
-    const uint64_t bits = std::bit_cast<uint64_t>(xs[i]);
-    const int exponent = static_cast<int>(bits >> 52) & 0x7ff;
-    const int shift = exponent - base;
-    if (static_cast<unsigned>(shift) > kWindow || exponent == 0x7ff) {
-      if (xs[i] != 0) Add(xs[i]);
-      continue;
-    }
-    const uint64_t mantissa = (bits & kMantissaMask) | (uint64_t{1} << 52);
-    const int64_t sign = static_cast<int64_t>(bits) >> 63;
-    sum += static_cast<Int128>((static_cast<int64_t>(mantissa) ^ sign) - sign) << shift;
-  }
+  ForEachInWindow<kWindow>(
+      xs, n, base,
+      [&](uint64_t mantissa, int shift, int64_t sign) {
+        sum += static_cast<Int128>((static_cast<int64_t>(mantissa) ^ sign) - sign) << shift;
+      },
+      [&](double x) { Add(x); });
   const int64_t sign = sum < 0 ? -1 : 0;
   AddWide(sum < 0 ? Uint128{0} - static_cast<Uint128>(sum) : static_cast<Uint128>(sum),
           base + kAddOffset, sign);
@@ -113,19 +124,14 @@ void ExactSum::AddSquareBlock(const double* xs, size_t n) {
   constexpr uint64_t kLow53 = (uint64_t{1} << 53) - 1;
   Uint128 low = 0;
   Uint128 high = 0;
-  for (size_t i = 0; i < n; ++i) {
-    const uint64_t bits = std::bit_cast<uint64_t>(xs[i]);
-    const int exponent = static_cast<int>(bits >> 52) & 0x7ff;
-    const int shift = exponent - base;
-    if (static_cast<unsigned>(shift) > kWindow || exponent == 0x7ff) {
-      if (xs[i] != 0) AddSquare(xs[i]);
-      continue;
-    }
-    const uint64_t mantissa = (bits & kMantissaMask) | (uint64_t{1} << 52);
-    const Uint128 square = static_cast<Uint128>(mantissa) * mantissa;
-    low += (square & kLow53) << (2 * shift);
-    high += (square >> 53) << (2 * shift);
-  }
+  ForEachInWindow<kWindow>(
+      xs, n, base,
+      [&](uint64_t mantissa, int shift, int64_t /*sign*/) {
+        const Uint128 square = static_cast<Uint128>(mantissa) * mantissa;
+        low += (square & kLow53) << (2 * shift);
+        high += (square >> 53) << (2 * shift);
+      },
+      [&](double x) { AddSquare(x); });
   const int position = 2 * (base - 1075) + kLowestExponent;
   AddWide(low, position, 0);
   AddWide(high, position + 53, 0);

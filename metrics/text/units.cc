@@ -1,5 +1,6 @@
 #include "metrics/text/units.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -165,15 +166,26 @@ void SplitUnits(std::string_view text, TextUnit unit, WordInterner& words,
   ids.clear();
   switch (unit) {
     case TextUnit::kBytes:
-      ids.reserve(text.size());
-      for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
+      ids.resize(text.size());
+      std::transform(text.begin(), text.end(), ids.begin(),
+                     [](char c) { return static_cast<unsigned char>(c); });
       return;
-    case TextUnit::kCodepoints:
-      ids.reserve(text.size());
+    case TextUnit::kCodepoints: {
+      // No more than bytes, and mostly as many.
+      ids.resize(text.size());
+      uint32_t* end = ids.data();
       for (size_t position = 0; position < text.size();) {
-        ids.push_back(NextCodepoint(text, position));
+        const auto byte = static_cast<unsigned char>(text[position]);
+        if (byte < 0x80) {
+          *end++ = byte;
+          ++position;
+        } else {
+          *end++ = NextCodepoint(text, position);
+        }
       }
+      ids.resize(static_cast<size_t>(end - ids.data()));
       return;
+    }
     case TextUnit::kWords:
       for (size_t position = 0; position < text.size();) {
         const size_t start = position;

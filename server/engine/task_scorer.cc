@@ -23,6 +23,9 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 // A row's score and Mirage's agree when they differ by no more than rounding.
 constexpr double kSameScore = 1e-12;
 
+// Samples that room is made for beforehand, 64 MB.
+constexpr uint64_t kMostReserved = uint64_t{1} << 21;
+
 // The accuracies of the harness that state a verdict on a row's gold, in the order
 // of TaskScorer::verdict_columns_.
 constexpr std::string_view kVerdictMetrics[] = {"acc", "acc_norm", "acc_bytes", "acc_mutual_info"};
@@ -112,6 +115,14 @@ absl::Status TaskScorer::Start(const v1::SampleBatch& batch) {
       if (!reported) continue;
     }
     computed_.push_back({.info = &info});
+  }
+  // What the run says of itself saves growing step by step; it is not trusted with memory.
+  const size_t n = std::min<uint64_t>(about_->n_samples_effective(), kMostReserved);
+  keys_.reserve(n);
+  if (*evidence_ == Evidence::kLikelihood) log_p_targets_.reserve(n);
+  if (*evidence_ == Evidence::kGeneration) {
+    edit_distances_.reserve(n);
+    target_lengths_.reserve(n);
   }
   if (batch.generation().has_output_ids()) unit_name_ = batch.generation().output_ids().tokenizer();
   return absl::OkStatus();
