@@ -108,9 +108,8 @@ bool GenerationScorer::AnyExactMatch(std::string_view output,
       while (!text.empty() && text.back() == '\0') text.remove_suffix(1);
       return text;
     };
-    return std::any_of(targets.begin(), targets.end(), [&](std::string_view target) {
-      return trimmed(target) == trimmed(output);
-    });
+    return std::any_of(targets.begin(), targets.end(),
+                       [&](std::string_view target) { return trimmed(target) == trimmed(output); });
   }
   const std::string normalized_output = Normalize(output, options_.normalize);
   size_t width = 0;
