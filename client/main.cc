@@ -16,6 +16,7 @@
 #include "base/version.h"
 #include "client/commands/attach.h"
 #include "client/exit_code.h"
+#include "client/interruption.h"
 #include "client/render/terminal_text.h"
 #include "client/standard_error.h"
 #include "server/embedded.h"
@@ -131,6 +132,7 @@ int Attach(const AttachOptions& options) {
 
 int main(int argc, char** argv) {
   mirage::client::HoldStandardDescriptors();
+  mirage::client::CleanUpWhenInterrupted();
   // Debian builds Abseil with its deadlock detector on, which aborts on a cycle
   // that gRPC itself makes.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);

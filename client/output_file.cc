@@ -9,6 +9,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <random>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -17,6 +20,20 @@ namespace {
 
 constexpr size_t kHeadBytes = 4096;
 constexpr size_t kBufferBytes = size_t{64} << 10;
+
+// Names tried for a temporary file before the folder is given up.
+constexpr int kNames = 16;
+
+// The temporary files that exist. Never destroyed: a signal may come while main returns.
+struct UnderWay {
+  std::mutex mutex;
+  std::set<std::string> paths;
+};
+
+UnderWay& Registry() {
+  static UnderWay* const registry = new UnderWay;
+  return *registry;
+}
 
 absl::Status FromErrno(const std::string& path, int error) {
   const std::string message = fmt::format("cannot write {}: {}", path, std::strerror(error));
@@ -62,15 +79,25 @@ absl::Status WriteAll(int file, const std::string& path, std::string_view conten
 
 }  // namespace
 
-AtomicFile::AtomicFile(std::string path)
-    : path_(std::move(path)), temporary_(fmt::format("{}.{}.tmp", path_, ::getpid())) {}
+AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {}
 
 absl::StatusOr<std::unique_ptr<AtomicFile>> AtomicFile::Create(const std::string& path) {
   std::unique_ptr<AtomicFile> out(new AtomicFile(path));
-  const std::string& temporary = out->temporary_;
-  out->file_ = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (out->file_ < 0) return FromErrno(path, errno);
-  out->exists_ = true;
+  {
+    UnderWay& under_way = Registry();
+    const std::lock_guard<std::mutex> lock(under_way.mutex);
+    // In containers every process may have the same id, and one that was killed leaves its file.
+    std::string name = fmt::format("{}.{}", path, ::getpid());
+    for (int i = 0; i < kNames; ++i) {
+      out->temporary_ = name + ".tmp";
+      out->file_ = ::open(out->temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+      if (out->file_ >= 0 || errno != EEXIST) break;
+      name = fmt::format("{}.{}-{:08x}", path, ::getpid(), std::random_device()());
+    }
+    if (out->file_ < 0) return FromErrno(path, errno);
+    out->exists_ = true;
+    under_way.paths.insert(out->temporary_);
+  }
   // A file that is replaced keeps its mode.
   struct stat old;
   if (::stat(path.c_str(), &old) == 0) (void)::fchmod(out->file_, old.st_mode & 07777);
@@ -79,7 +106,11 @@ absl::StatusOr<std::unique_ptr<AtomicFile>> AtomicFile::Create(const std::string
 
 AtomicFile::~AtomicFile() {
   if (file_ >= 0) ::close(file_);
-  if (exists_) ::unlink(temporary_.c_str());
+  if (!exists_) return;
+  UnderWay& under_way = Registry();
+  const std::lock_guard<std::mutex> lock(under_way.mutex);
+  ::unlink(temporary_.c_str());
+  under_way.paths.erase(temporary_);
 }
 
 absl::Status AtomicFile::Fail(int error) {
@@ -115,9 +146,18 @@ absl::Status AtomicFile::Pause() {
 
 absl::Status AtomicFile::Commit() {
   if (auto status = Pause(); !status.ok()) return status;
+  UnderWay& under_way = Registry();
+  const std::lock_guard<std::mutex> lock(under_way.mutex);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) return Fail(errno);
   exists_ = false;
+  under_way.paths.erase(temporary_);
   return absl::OkStatus();
+}
+
+void AbandonFiles() {
+  UnderWay& under_way = Registry();
+  under_way.mutex.lock();  // and never unlocked
+  for (const std::string& path : under_way.paths) ::unlink(path.c_str());
 }
 
 absl::Status WriteAtomically(const std::string& path, std::string_view content) {

@@ -13,8 +13,9 @@ namespace mirage::client {
 
 // A file that is written piece by piece to a temporary one beside it, and takes its
 // place by a rename, after flushing to disk: a reader sees the old file or the new
-// one, and neither is left half written. Errors: PERMISSION_DENIED, NOT_FOUND (no such
-// folder), RESOURCE_EXHAUSTED (no space), else UNAVAILABLE, each with the path.
+// one, and neither is left half written. What a killed process left is in nobody's way. Errors:
+// PERMISSION_DENIED, NOT_FOUND (no such folder), RESOURCE_EXHAUSTED (no space), else UNAVAILABLE,
+// each with the path.
 class AtomicFile {
  public:
   // Begins to write the file that will be `path`.
@@ -41,13 +42,17 @@ class AtomicFile {
   absl::Status Flush();
 
   const std::string path_;
-  const std::string temporary_;
+  std::string temporary_;
   int file_ = -1;
   // Whether the temporary file exists.
   bool exists_ = false;
   absl::Status status_;
   std::string buffer_;
 };
+
+// Removes what is under way of every AtomicFile; from then on whoever creates, commits or
+// drops one waits for ever. For a process that is about to die, from any thread.
+void AbandonFiles();
 
 // Writes `content` to `path` as an AtomicFile. Same errors.
 absl::Status WriteAtomically(const std::string& path, std::string_view content);

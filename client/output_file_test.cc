@@ -122,6 +122,15 @@ TEST_F(OutputFileTest, PiecesOfManyFilesAtOnce) {
   EXPECT_EQ(Files(), 1u) << "what was not committed is gone";
 }
 
+TEST_F(OutputFileTest, WhatAKilledProcessOfTheSameIdLeftIsInNobodysWay) {
+  const std::string left = "x.json." + std::to_string(::getpid()) + ".tmp";
+  Put(left, "half");
+  ASSERT_TRUE(WriteAtomically(Path("x.json"), "whole").ok());
+  EXPECT_EQ(Get("x.json"), "whole");
+  EXPECT_EQ(Get(left), "half") << "it may be another's, who still writes";
+  EXPECT_EQ(Files(), 2u);
+}
+
 TEST_F(OutputFileTest, ReadOnlyFolderIsRefused) {
   const test_support::UnderFilePermissions plain;
   if (!plain.holds()) GTEST_SKIP() << "root may read and write everywhere";

@@ -600,6 +600,31 @@ def test_sample_files_of_many_tasks(attach: Attach, facts: Path, tmp_path: Path)
     assert sorted(set(filters)) == ["loose", "strict"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_no_temporary_files(
+    binary: Path, facts: Path, number: signal.Signals
+) -> None:
+    path = facts / "x" / MC
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    with path.open("w") as out:
+        for i in range(40_000):
+            out.write(json.dumps(rows[i % len(rows)] | {"doc_id": i}) + "\n")
+    before = digests(facts)
+    process = subprocess.Popen(
+        [binary, "attach", facts, "--samples"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # nohup and a shell's & have some ignored
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )
+    while not list(facts.rglob("*.tmp")):
+        assert process.poll() is None, "it ended before there was anything to remove"
+    process.send_signal(number)
+    process.communicate(timeout=20)
+    assert process.returncode == -number
+    assert digests(facts) == before
+
+
 def test_help_on_a_full_disk_is_no_success(binary: Path) -> None:
     with open("/dev/full", "w") as full:
         for arguments in (["--version"], ["--help"], ["attach", "--help"]):
