@@ -635,6 +635,24 @@ def test_help_on_a_full_disk_is_no_success(binary: Path) -> None:
             assert "cannot write to standard output" in done.stderr
 
 
+def test_a_closed_standard_output_is_no_success(binary: Path, facts: Path, tmp_path: Path) -> None:
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["sh", "-c", '"$0" "$@" >&-', binary, *arguments],
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    for arguments in (["--version"], ["attach", "--help"], ["attach", facts, "--no-write"]):
+        done = run(*arguments)
+        assert done.returncode == 4, arguments
+        assert "cannot write to standard output" in done.stderr
+    answer = tmp_path / "answer"
+    assert run("attach", facts, "--no-write", "-o", answer).returncode == 0, "it is not needed"
+    assert "demo_mc" in answer.read_text()
+
+
 def test_help_is_quick_to_read(binary: Path) -> None:
     shown = subprocess.run([binary, "--help"], capture_output=True, text=True, check=True)
     assert "mirage attach examples/" in shown.stdout
