@@ -202,13 +202,16 @@ class AttachCommand {
       Fail(Text(reader.status()));
       return;
     }
+    const std::string report_path =
+        fmt::format("{}/mirage_{}.json", FolderOf(**reader), found.date);
+    const bool writes = !options_.no_write && Claim(report_path, (*reader)->run().path());
     SampleFiles sample_files(FolderOf(**reader), found.date,
                              [&](const absl::Status& status) { TellUnwritten(status); });
     AttachRunOptions attach{.level = options_.level,
                             .seed = options_.seed,
                             .tokenizer = options_.tokenizer,
                             .forget = options_.sidecar.empty()};
-    if (options_.samples && !options_.no_write) {
+    if (options_.samples && writes) {
       attach.scores = [&](const v1::SampleBatch& batch, const v1::SampleScores& scores) {
         sample_files.Add(batch, scores);
         return absl::OkStatus();
@@ -222,6 +225,7 @@ class AttachCommand {
       summary = AttachRun(channel_, **reader, attach);
     }
     if (!summary.ok()) {
+      if (writes) claimed_.erase(report_path);
       std::string message = Text(summary.status());
       if (!options_.sidecar.empty() && absl::IsUnavailable(summary.status())) {
         message = fmt::format("the sidecar at {} went away ({}): start it again and repeat",
@@ -236,8 +240,8 @@ class AttachCommand {
         if (issue.line == 0) Fail(SafeText(issue.message));
       }
     }
-    if (!options_.no_write) {
-      WriteReport(**reader, found.date, *summary);
+    if (writes) {
+      WriteReport(report_path, *summary);
       sample_files.Commit();
     }
     *report_.add_runs() = *std::move(summary);
@@ -247,22 +251,24 @@ class AttachCommand {
     return options_.write_dir.empty() ? reader.folder() : options_.write_dir;
   }
 
-  void WriteReport(const RunReader& reader, const std::string& date,
-                   const v1::RunSummary& summary) {
+  // Whether a run's files can be written: those of two runs of one date would have the same
+  // names. Tells when not.
+  bool Claim(const std::string& report_path, const std::string& run) {
+    if (claimed_.insert(report_path).second) return true;
+    Fail(
+        fmt::format("{} is that of another run of the same date: nothing is written for {}; "
+                    "attach them one by one, each with a --write-dir of its own",
+                    SafeText(report_path), SafeText(run)));
+    return false;
+  }
+
+  void WriteReport(const std::string& path, const v1::RunSummary& summary) {
     v1::AttachReport one;
     one.set_generator(Generator());
     *one.add_runs() = summary;
     const auto json = ReportJson(one);
     if (!json.ok()) {
       Fail(Text(json.status()));
-      return;
-    }
-    const std::string path = fmt::format("{}/mirage_{}.json", FolderOf(reader), date);
-    if (!written_.insert(path).second) {
-      Fail(
-          fmt::format("{} was just written for another run of the same date: attach them one by "
-                      "one, each with a --write-dir of its own",
-                      SafeText(path)));
       return;
     }
     if (auto status = WriteDerived(path, *json); !status.ok()) TellUnwritten(status);
@@ -321,8 +327,8 @@ class AttachCommand {
   int exit_code_ = kDone;
   // Files that the runs were read from.
   std::vector<std::string> inputs_;
-  // Files written by this call.
-  std::set<std::string> written_;
+  // The reports of the runs whose files this call writes.
+  std::set<std::string> claimed_;
   // Device and inode of what stands for a run, and the path it was read by.
   std::map<std::pair<dev_t, ino_t>, std::string> attached_;
 };

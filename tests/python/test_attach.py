@@ -468,10 +468,16 @@ def test_two_runs_of_one_date_do_not_share_a_file(
 ) -> None:
     other, out = tmp_path / "other", tmp_path / "out"
     shutil.copytree(facts, other)
+    edit_rows(other / "x" / MC, lambda rows: [row | {"acc": 0.0} for row in rows])
     out.mkdir()
-    done = attach(facts, other, "--write-dir", out)
+    arguments = ("--samples", "--output-format", "json", "--write-dir", out)
+    attach(facts, *arguments)
+    written = digests(out)
+    done = attach(facts, other, *arguments)
     assert done.returncode == 4
-    assert "another run of the same date" in done.stderr
+    assert done.stderr.count("another run of the same date") == 1
+    assert len(json.loads(done.stdout)["runs"]) == 2, "the answer has both"
+    assert digests(out) == written, "every file is of the first"
 
 
 def test_seed_is_a_number(attach: Attach, facts: Path) -> None:
