@@ -61,7 +61,9 @@ void AddAttach(CLI::App& app, AttachOptions& options, std::string& input_format)
   attach->add_flag("--all-metrics", options.all_metrics, "Show every counterpart in the table");
   CLI::Option* no_write =
       attach->add_flag("--no-write", options.no_write, "Write no files beside the runs");
-  attach->add_option("--write-dir", options.write_dir, "Write derived files to this folder")
+  attach
+      ->add_option("--write-dir", options.write_dir,
+                   "Write derived files to this folder, made if missing")
       ->check(CLI::Validator(NotEmpty, "FOLDER"))
       ->excludes(no_write);
   attach

@@ -153,6 +153,7 @@ class AttachCommand {
 
   int Run() {
     report_.set_generator(Generator());
+    if (!options_.write_dir.empty() && !MakeFolder(options_.write_dir)) return exit_code_;
     for (const std::string& path : options_.paths) AttachPath(path);
     if (report_.runs_size() > 0) Print();
     return exit_code_;
@@ -166,6 +167,17 @@ class AttachCommand {
 
   void Note(const std::string& message) const {
     if (!options_.quiet) PrintError(fmt::format("mirage: {}\n", message));
+  }
+
+  // Makes the folder and those above it, where they are not there yet. Tells when it cannot.
+  bool MakeFolder(const std::string& path) {
+    std::error_code error;
+    std::filesystem::create_directories(path, error);
+    if (!error && std::filesystem::is_directory(path, error)) return true;
+    if (!error) error = std::make_error_code(std::errc::not_a_directory);
+    Fail(fmt::format("--write-dir {}: cannot make this folder: {}", SafeText(path),
+                     error.message()));
+    return false;
   }
 
   void AttachPath(const std::string& path) {

@@ -22,7 +22,8 @@ struct AttachOptions {
   std::string output_format = "table";
   // Instead of standard output; empty for none.
   std::string output;
-  // Where derived files go instead of beside each run; empty for beside.
+  // Where derived files go instead of beside each run; empty for beside. A folder that is not
+  // there is made before anything is read; where that fails nothing is.
   std::string write_dir;
   // Write no derived files.
   bool no_write = false;

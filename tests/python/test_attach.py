@@ -125,8 +125,21 @@ def test_write_dir_and_samples(attach: Attach, facts: Path, tmp_path: Path) -> N
     assert len(rows) == 41
     assert rows[1]["doc_id"] == "0"
     assert abs(rows[1]["log_p_gold"] - -0.6545208968384573) < 1e-15
-    assert attach(facts, "--write-dir", tmp_path / "none").returncode == 4
     assert attach(facts, "--write-dir", out, "--no-write").returncode == 2
+
+
+def test_write_dir_is_made_before_anything_is_read(
+    attach: Attach, facts: Path, tmp_path: Path
+) -> None:
+    assert attach(facts, "--write-dir", f"{tmp_path}/new/one/").returncode == 0
+    assert (tmp_path / "new/one" / DERIVED).exists()
+    for place in (facts / "x" / MC, facts / "x" / MC / "below"):
+        done = attach(facts, "--write-dir", place)
+        assert done.returncode == 4
+        assert done.stderr == (
+            f"mirage: --write-dir {place}: cannot make this folder: Not a directory\n"
+        )
+        assert done.stdout == "", "one error, and before the reading"
 
 
 def test_formats_say_the_same(attach: Attach, facts: Path, tmp_path: Path) -> None:
