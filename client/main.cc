@@ -1,6 +1,6 @@
 // The `mirage` command line.
 #include <fmt/format.h>
-#include <grpcpp/grpcpp.h>
+#include <grpcpp/channel.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -18,6 +18,7 @@
 #include "client/exit_code.h"
 #include "client/interruption.h"
 #include "client/render/terminal_text.h"
+#include "client/sidecar_channel.h"
 #include "client/standard_error.h"
 #include "server/embedded.h"
 
@@ -115,11 +116,8 @@ int Attach(const AttachOptions& options) {
     }
     return mirage::client::RunAttach(options, embedded->channel);
   }
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(mirage::server::kMaxMessageBytes);
-  arguments.SetMaxSendMessageSize(mirage::server::kMaxMessageBytes);
   const auto channel =
-      grpc::CreateCustomChannel(options.sidecar, grpc::InsecureChannelCredentials(), arguments);
+      mirage::client::SidecarChannel(options.sidecar, mirage::server::kMaxMessageBytes);
   if (!channel->WaitForConnected(std::chrono::system_clock::now() + kConnectTimeout)) {
     mirage::client::PrintError(
         fmt::format("mirage: no sidecar answered at {0} within {1} s: start one with miraged "

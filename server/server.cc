@@ -34,7 +34,8 @@ class GrpcServer final : public Server {
     if (server_ != nullptr) Shutdown(std::chrono::milliseconds(0));
   }
 
-  absl::Status Listen(const std::string& address) {
+  absl::Status Listen(const ServerOptions& options) {
+    const std::string& address = options.address;
     grpc::ServerBuilder builder;
     int bound = 0;
     if (!address.empty()) {
@@ -42,6 +43,8 @@ class GrpcServer final : public Server {
     }
     // Else a second sidecar on the same port would silently take half of the calls.
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                               static_cast<int>(options.min_ping_interval.count()));
     builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
     builder.SetMaxSendMessageSize(kMaxMessageBytes);
     builder.RegisterService(&ingest_);
@@ -99,7 +102,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   }
   auto server = std::make_unique<GrpcServer>();
-  if (auto status = server->Listen(options.address); !status.ok()) return status;
+  if (auto status = server->Listen(options); !status.ok()) return status;
   return server;
 }
 

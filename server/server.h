@@ -20,6 +20,9 @@ struct ServerOptions {
   // "127.0.0.1:PORT" (0 picks a free port), "[::1]:PORT" or "unix:PATH". Empty: not
   // reachable from outside the process.
   std::string address;
+  // A client that asks more often for a sign of life, while nothing else is sent, is hung up
+  // on. Below client::Keepalive's time.
+  std::chrono::milliseconds min_ping_interval{5'000};
 };
 
 class Server {
