@@ -96,8 +96,11 @@ void AddAttach(CLI::App& app, AttachOptions& options, std::string& input_format)
           },
           "0..10^19"))
       ->capture_default_str();
-  attach->add_option("--max-row-mib", options.max_row_mib, "Refuse a row larger than this")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{1024}))
+  attach
+      ->add_option("--max-row-mib", options.max_row_mib,
+                   "Refuse a row larger than this; one of more than 128 MiB does not fit into "
+                   "a message to the sidecar")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{128}))
       ->capture_default_str();
   attach
       ->add_option("--sidecar", options.sidecar,

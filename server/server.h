@@ -12,8 +12,8 @@
 
 namespace mirage::server {
 
-// Largest message that is taken or sent, in bytes: a row may be 64 MiB, and a batch
-// is closed after the row that fills it.
+// Largest message that is taken or sent, in bytes: a row may be 128 MiB, and a batch
+// of small ones is closed after the row that fills it.
 inline constexpr int kMaxMessageBytes = 160 << 20;
 
 struct ServerOptions {

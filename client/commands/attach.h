@@ -36,7 +36,8 @@ struct AttachOptions {
   std::string tokenizer = "codepoints";
   double level = 0.95;
   uint64_t seed = 0;
-  // A row larger than this is refused, in MiB.
+  // A row larger than this is refused, in MiB: at most 128, since the batch that it is in
+  // must fit into a message (server::kMaxMessageBytes).
   uint64_t max_row_mib = 64;
   // Address of the sidecar; empty when it is this process's own.
   std::string sidecar;

@@ -427,6 +427,11 @@ def test_oversized_row_is_refused_and_a_flag_raises_the_limit(attach: Attach, fa
     small = tasks(report(attach(*arguments, "--max-row-mib", "1")))["demo_mc", "none"]
     assert (small["n_samples"], small["n_bad"]) == (39, 1)
     assert tasks(report(attach(*arguments)))["demo_mc", "none"]["n_samples"] == 40
+    assert attach(*arguments, "--max-row-mib", "128").returncode == 0
+    # What no message can hold is refused before it costs the run.
+    too_large = attach(*arguments, "--max-row-mib", "129")
+    assert too_large.returncode == 2
+    assert "128" in too_large.stderr
 
 
 def test_hostile_names_do_not_reach_the_terminal(attach: Attach, facts: Path) -> None:
