@@ -6,7 +6,6 @@
 
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -25,6 +24,7 @@
 #include "client/render/attach_report.h"
 #include "client/render/terminal_text.h"
 #include "client/standard_error.h"
+#include "client/terminal.h"
 #include "integrations/lm_eval/discover.h"
 #include "nlohmann/json.hpp"
 
@@ -232,7 +232,7 @@ class AttachCommand {
     absl::StatusOr<v1::RunSummary> summary;
     {
       Progress progress(SafeText((*reader)->run().model()),
-                        !options_.quiet && ::isatty(STDERR_FILENO) == 1);
+                        !options_.quiet && TerminalOn(STDERR_FILENO).escapes);
       attach.progress = [&](uint64_t done, uint64_t total) { progress.Update(done, total); };
       summary = AttachRun(channel_, **reader, attach);
     }
@@ -296,9 +296,9 @@ class AttachCommand {
   }
 
   void Print() {
-    const bool to_terminal = options_.output.empty() && ::isatty(STDOUT_FILENO) == 1;
-    const TableOptions table{.color = to_terminal && std::getenv("NO_COLOR") == nullptr,
-                             .all_metrics = options_.all_metrics};
+    const Terminal terminal = options_.output.empty() ? TerminalOn(STDOUT_FILENO) : Terminal();
+    const TableOptions table{
+        .color = terminal.color, .all_metrics = options_.all_metrics, .width = terminal.width};
     std::string text;
     if (options_.output_format == "json") {
       auto json = ReportJson(report_);
