@@ -62,8 +62,9 @@ absl::Status WriteAtomically(const std::string& path, std::string_view content);
 // errors.
 absl::Status WriteOutput(const std::string& path, std::string_view content);
 
-// Whether `path` may be replaced: it does not exist, or it is a regular file that holds
-// a JSON object whose first member is a "generator" that names mirage.
+// Whether `path` may be replaced: it does not exist, or it is a regular file that begins
+// with a JSON object whose first member is a "generator" that names mirage (JSON or JSON
+// lines).
 bool IsReplaceable(const std::string& path);
 
 // ALREADY_EXISTS, with the remedy, where a file stands that is not replaceable.

@@ -4,7 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
@@ -12,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -51,17 +54,33 @@ std::string InFileName(std::string_view task) {
   return out;
 }
 
+std::string InFolder(const std::string& folder, const std::string& name) {
+  return (std::filesystem::path(folder) / name).string();
+}
+
+// A document's id as lm-eval writes it: a number where the text is that of a whole number,
+// which comes back the same.
+nlohmann::ordered_json DocId(const std::string& text) {
+  int64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  if (error == std::errc() && stop == end && std::to_string(number) == text) return number;
+  return text;
+}
+
 // Every sample's scores as JSON lines, a file a task, written while the run is read and
-// put in place when it is done.
+// put in place when it is done. Each line begins with the generator, so that the file is
+// known as Mirage's by its head and has rows of one kind; a task without samples has none.
 class SampleFiles {
  public:
-  // A file's path, and why it could not be written.
+  // Why a file could not be written; the message names it.
   using OnError = std::function<void(const absl::Status&)>;
 
   SampleFiles(std::string folder, std::string date, OnError on_error)
       : folder_(std::move(folder)), date_(std::move(date)), on_error_(std::move(on_error)) {}
 
   void Add(const v1::SampleBatch& batch, const v1::SampleScores& scores) {
+    if (batch.n_samples() == 0) return;
     AtomicFile* const file = FileOf(batch.task());
     if (file == nullptr) return;
     size_t id_at = 0, hash_at = 0;
@@ -75,7 +94,8 @@ class SampleFiles {
         return text;
       };
       nlohmann::ordered_json row;
-      row["doc_id"] = cell(keys.doc_id(), id_at);
+      row["generator"] = generator_;
+      row["doc_id"] = DocId(cell(keys.doc_id(), id_at));
       row["doc_hash"] = cell(keys.doc_hash(), hash_at);
       row["filter"] = batch.filter();
       for (size_t m = 0; m < columns; ++m) {
@@ -94,15 +114,24 @@ class SampleFiles {
     }
   }
 
-  // Puts the files in place.
-  void Commit() {
+  // Puts the files in place and calls `on_written` with the path of each that is.
+  void Commit(const std::function<void(const std::string&)>& on_written) {
     for (auto& [task, file] : files_) {
       if (file == nullptr) continue;
-      if (auto status = file->Commit(); !status.ok()) on_error_(status);
+      const absl::Status status = file->Commit();
+      if (status.ok()) {
+        on_written(PathOf(task));
+      } else {
+        on_error_(status);
+      }
     }
   }
 
  private:
+  std::string PathOf(const std::string& task) const {
+    return InFolder(folder_, fmt::format("mirage_samples_{}_{}.jsonl", InFileName(task), date_));
+  }
+
   // Null where it cannot be written, which was told.
   AtomicFile* FileOf(const std::string& task) {
     const auto found = files_.find(task);
@@ -116,18 +145,12 @@ class SampleFiles {
     }
     if (found != files_.end()) return found->second.get();
     std::unique_ptr<AtomicFile>& file = files_[task];
-    const std::string path =
-        fmt::format("{}/mirage_samples_{}_{}.jsonl", folder_, InFileName(task), date_);
+    const std::string path = PathOf(task);
     absl::Status status = CheckReplaceable(path);
     if (status.ok()) {
       auto created = AtomicFile::Create(path);
       status = created.status();
       if (created.ok()) file = *std::move(created);
-    }
-    if (status.ok()) {
-      status = file->Append(nlohmann::json{{"generator", Generator()}, {"task", task}}.dump(
-                                -1, ' ', false, nlohmann::json::error_handler_t::replace) +
-                            "\n");
     }
     if (!status.ok()) GiveUp(task, status);
     return file.get();
@@ -138,6 +161,7 @@ class SampleFiles {
     on_error_(status);
   }
 
+  const std::string generator_ = Generator();
   const std::string folder_;
   const std::string date_;
   const OnError on_error_;
@@ -156,6 +180,7 @@ class AttachCommand {
     if (!options_.write_dir.empty() && !MakeFolder(options_.write_dir)) return exit_code_;
     for (const std::string& path : options_.paths) AttachPath(path);
     if (report_.runs_size() > 0) Print();
+    NoteWritten();
     return exit_code_;
   }
 
@@ -215,7 +240,7 @@ class AttachCommand {
       return;
     }
     const std::string report_path =
-        fmt::format("{}/mirage_{}.json", FolderOf(**reader), found.date);
+        InFolder(FolderOf(**reader), fmt::format("mirage_{}.json", found.date));
     const bool writes = !options_.no_write && Claim(report_path, (*reader)->run().path());
     SampleFiles sample_files(FolderOf(**reader), found.date,
                              [&](const absl::Status& status) { TellUnwritten(status); });
@@ -254,7 +279,7 @@ class AttachCommand {
     }
     if (writes) {
       WriteReport(report_path, *summary);
-      sample_files.Commit();
+      sample_files.Commit([&](const std::string& path) { CountWritten(path); });
     }
     *report_.add_runs() = *std::move(summary);
   }
@@ -283,7 +308,12 @@ class AttachCommand {
       Fail(Text(json.status()));
       return;
     }
-    if (auto status = WriteDerived(path, *json); !status.ok()) TellUnwritten(status);
+    if (auto status = WriteDerived(path, *json); !status.ok()) return TellUnwritten(status);
+    CountWritten(path);
+  }
+
+  void CountWritten(const std::string& path) {
+    if (++n_written_ == 1) first_written_ = path;
   }
 
   // A default place that cannot be written costs a warning, a chosen one the command.
@@ -293,6 +323,30 @@ class AttachCommand {
     } else {
       Fail(Text(status));
     }
+  }
+
+  // The warnings of every run: a CSV has no place for them.
+  void NoteWarnings() const {
+    for (const v1::RunSummary& run : report_.runs()) {
+      const auto note = [&](const std::string& where, const std::string& warning) {
+        Note(fmt::format("warning: {}: {}{}", SafeText(run.path()), SafeText(where),
+                         SafeText(warning)));
+      };
+      for (const std::string& warning : run.warnings()) note("", warning);
+      for (const v1::TaskSummary& task : run.tasks()) {
+        const bool filtered = !task.filter().empty() && task.filter() != "none";
+        const std::string name = filtered ? task.task() + "," + task.filter() : task.task();
+        for (const std::string& warning : task.warnings()) note(name + ": ", warning);
+      }
+    }
+  }
+
+  // What lies beside the runs now, that was not asked for by name.
+  void NoteWritten() const {
+    if (n_written_ == 0) return;
+    Note(n_written_ == 1 ? fmt::format("wrote {}", SafeText(first_written_))
+                         : fmt::format("wrote {} files, the first is {}", n_written_,
+                                       SafeText(first_written_)));
   }
 
   void Print() {
@@ -311,6 +365,7 @@ class AttachCommand {
       text = AttachMarkdown(report_, table);
     } else if (options_.output_format == "csv") {
       text = AttachCsv(report_);
+      NoteWarnings();
     } else {
       text = AttachTable(report_, table);
     }
@@ -339,6 +394,9 @@ class AttachCommand {
   int exit_code_ = kDone;
   // Files that the runs were read from.
   std::vector<std::string> inputs_;
+  // Derived files that are in place.
+  uint64_t n_written_ = 0;
+  std::string first_written_;
   // The reports of the runs whose files this call writes.
   std::set<std::string> claimed_;
   // Device and inode of what stands for a run, and the path it was read by.

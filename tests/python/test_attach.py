@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -121,10 +122,19 @@ def test_write_dir_and_samples(attach: Attach, facts: Path, tmp_path: Path) -> N
         json.loads(line)
         for line in (out / MC.replace("samples_", "mirage_samples_")).read_text().splitlines()
     ]
+    assert len(rows) == 40, "rows of one kind, as readers of JSON lines expect"
+    assert all(next(iter(row)) == "generator" for row in rows)
     assert rows[0]["generator"].startswith("mirage ")
-    assert len(rows) == 41
-    assert rows[1]["doc_id"] == "0"
-    assert abs(rows[1]["log_p_gold"] - -0.6545208968384573) < 1e-15
+    assert rows[0].keys() >= {"doc_id", "doc_hash", "filter", "acc"}
+    assert [row["doc_id"] for row in rows] == list(range(40)), "numbers, as lm-eval writes them"
+    assert abs(rows[0]["log_p_gold"] - -0.6545208968384573) < 1e-15
+    # A second time: they are known as ours and replaced, a file that is not is left.
+    theirs = out / MC.replace("samples_", "mirage_samples_")
+    theirs.write_text('{"doc_id": 0}\n')
+    again = attach(facts, "--write-dir", out, "--samples")
+    assert again.returncode == 4
+    assert again.stderr.count("Mirage did not write it") == 1
+    assert theirs.read_text() == '{"doc_id": 0}\n'
     assert attach(facts, "--write-dir", out, "--no-write").returncode == 2
 
 
@@ -619,8 +629,7 @@ def test_sample_files_of_many_tasks(attach: Attach, facts: Path, tmp_path: Path)
     assert f"mirage_samples_demo_mc_{date}.jsonl" in names
     assert not any(name.endswith(".tmp") for name in names)
     rows = (out / f"mirage_samples_demo_gen_{date}.jsonl").read_text().splitlines()
-    assert json.loads(rows[0])["generator"].startswith("mirage ")
-    filters = [json.loads(row)["filter"] for row in rows[1:]]
+    filters = [json.loads(row)["filter"] for row in rows]
     assert sorted(set(filters)) == ["loose", "strict"]
 
 
@@ -647,6 +656,85 @@ def test_a_signal_leaves_no_temporary_files(
     process.communicate(timeout=20)
     assert process.returncode == -number
     assert digests(facts) == before
+
+
+def test_document_ids_keep_what_a_number_would_lose(attach: Attach, facts: Path) -> None:
+    ids = [7, "007", "-0", "-3", "9223372036854775807", "9223372036854775808", "1e3", "q 1", ""]
+
+    def rename(rows: list[Any]) -> list[Any]:
+        return [row | {"doc_id": i} for row, i in zip(rows, ids, strict=False)]
+
+    edit_rows(facts / "x" / MC, rename)
+    attach(facts, "--samples")
+    lines = (facts / "x" / MC.replace("samples_", "mirage_samples_")).read_text().splitlines()
+    want = [7, "007", "-0", -3, 9223372036854775807, "9223372036854775808", "1e3", "q 1", ""]
+    assert [json.loads(line)["doc_id"] for line in lines] == want
+
+
+def test_a_task_without_samples_has_no_samples_file(attach: Attach, facts: Path) -> None:
+    (facts / "x" / MC).write_text("")
+    theirs = facts / "x" / MC.replace("samples_", "mirage_samples_")
+    done = attach(facts, "--samples")
+    assert done.returncode == 0
+    assert not theirs.exists()
+    theirs.write_text("")
+    done = attach(facts, "--samples")
+    assert "Mirage did not write it" not in done.stderr
+    assert theirs.read_text() == "", "an empty file is nobody's, so not ours"
+
+
+def test_written_files_are_noted(attach: Attach, facts: Path) -> None:
+    one = f"mirage: wrote {facts}/x/{DERIVED}\n"
+    assert attach(facts).stderr == one
+    assert attach(facts, "--samples").stderr == one.replace(
+        "wrote ", "wrote 4 files, the first is "
+    )
+    for arguments in (("--no-write",), ("--quiet", "--samples")):
+        assert attach(facts, *arguments).stderr == ""
+
+
+def test_warnings_that_a_csv_cannot_hold(attach: Attach, facts: Path) -> None:
+    path = facts / "x" / MC
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:30]))
+    arguments = (facts, "--no-write", "--output-format", "csv")
+    done = attach(*arguments)
+    assert f"mirage: warning: {facts}/x/{RESULTS}: demo_mc: " in done.stderr
+    assert "30 of 40 rows" in done.stderr
+    assert "30 of 40 rows" not in done.stdout
+    assert attach(*arguments, "--quiet").stderr == ""
+
+
+def on_a_terminal(command: list[str | Path], columns: int, **environment: str) -> str:
+    """What a command shows on a terminal of so many columns."""
+    outside, inside = os.openpty()
+    termios.tcsetwinsize(inside, (40, columns))
+    kept = {k: v for k, v in os.environ.items() if k not in {"TERM", "COLUMNS", "NO_COLOR"}}
+    process = subprocess.Popen(command, stdout=inside, env=kept | environment)
+    os.close(inside)
+    shown = b""
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while piece := os.read(outside, 65536):
+            shown += piece
+    os.close(outside)
+    assert process.wait(timeout=60) == 0
+    return shown.decode()
+
+
+def test_a_terminal_gets_what_it_can_show(binary: Path, facts: Path) -> None:
+    command = [binary, "attach", facts, "--no-write", "--quiet"]
+
+    def table_width(text: str) -> int:
+        return max(len(line) for line in text.splitlines() if line.startswith("|---"))
+
+    wide = on_a_terminal(command, 200, TERM="xterm")
+    assert "\x1b[" in wide
+    for environment in ({"TERM": "dumb"}, {}, {"TERM": "xterm", "NO_COLOR": "1"}):
+        assert "\x1b" not in on_a_terminal(command, 200, **environment)
+    assert "\x1b[" in on_a_terminal(command, 200, TERM="xterm", NO_COLOR="")
+    narrow = on_a_terminal(command, 90, TERM="xterm")
+    assert table_width(narrow) < table_width(wide)
+    assert on_a_terminal(command, 200, TERM="xterm", COLUMNS="90") == narrow
+    assert on_a_terminal(command, 90, TERM="xterm", COLUMNS="200") == wide
 
 
 def test_help_on_a_full_disk_is_no_success(binary: Path) -> None:
