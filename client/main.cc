@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +22,7 @@
 #include "client/render/terminal_text.h"
 #include "client/sidecar_channel.h"
 #include "client/standard_error.h"
+#include "client/unknown_command.h"
 #include "server/embedded.h"
 
 namespace {
@@ -109,6 +112,21 @@ void AddAttach(CLI::App& app, AttachOptions& options, std::string& input_format)
   attach->add_flag("--quiet", options.quiet, "No progress and no notes on standard error");
 }
 
+// What stands where the command belongs, if it is none: CLI11 only says that one is missing.
+std::optional<std::string> NotACommand(const CLI::App& app, int argc, char** argv) {
+  std::vector<std::string> commands;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) {
+    commands.push_back(command->get_name());
+  }
+  // No flag before the command has a value.
+  const auto is_flag = [](std::string_view word) { return word.substr(0, 1) == "-"; };
+  char** const word = std::find_if_not(argv + 1, argv + argc, is_flag);
+  if (word == argv + argc || std::find(commands.begin(), commands.end(), *word) != commands.end()) {
+    return std::nullopt;
+  }
+  return mirage::client::UnknownCommand(*word, commands);
+}
+
 int Attach(const AttachOptions& options) {
   if (options.sidecar.empty()) {
     auto embedded = mirage::server::StartEmbedded();
@@ -157,8 +175,13 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
-    if (code != 0) return kUsage;
+    const auto not_a_command = NotACommand(app, argc, argv);
+    if (error.get_exit_code() != 0 && not_a_command.has_value()) {
+      mirage::client::PrintError(
+          fmt::format("mirage: {}\nRun with --help for more information.\n", *not_a_command));
+      return kUsage;
+    }
+    if (app.exit(error) != 0) return kUsage;
     // --help and --version: a full disk behind a redirection must not pass for success.
     if (std::cout.flush()) return mirage::client::kDone;
     mirage::client::PrintError("mirage: cannot write to standard output\n");

@@ -300,6 +300,16 @@ def test_usage(attach: Attach, binary: Path, facts: Path) -> None:
     assert "Examples:" in shown.stdout
 
 
+@pytest.mark.parametrize("words", [["atach", "x"], ["--quiet", "atach"], ["atach", "--level", "2"]])
+def test_a_command_that_is_none(binary: Path, words: list[str]) -> None:
+    done = subprocess.run([binary, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert '"atach" is no command; did you mean attach?' in done.stderr
+    assert done.stdout == ""
+    shown = subprocess.run([binary, *words, "--help"], capture_output=True, check=False)
+    assert shown.returncode == 0
+
+
 def test_damaged_rows_are_counted_and_the_rest_is_kept(attach: Attach, facts: Path) -> None:
     path = facts / "x" / MC
     lines = path.read_text().splitlines()
