@@ -59,9 +59,10 @@ void ParseChunk(const RowChunk& chunk, const ReadOptions& options, RowParser* pa
       case RowSource::Row::Kind::kTooLong:
         add_issue(
             "", row.number,
-            fmt::format("the row is larger than {} bytes; skipped: raise the limit to read it "
-                        "(--max-row-mib)",
-                        options.max_row_bytes));
+            fmt::format(
+                "the row is larger than {} bytes; skipped: --max-row-mib raises the limit, to "
+                "128 at most",
+                options.max_row_bytes));
         break;
       case RowSource::Row::Kind::kTruncated:
         add_issue("", row.number,

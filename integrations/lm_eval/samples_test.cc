@@ -288,8 +288,8 @@ TEST(SamplesTest, RefusesRowsOverTheLimit) {
   EXPECT_EQ(all.reader->issues()[0].line, 0u);
   EXPECT_EQ(all.reader->issues()[4].line, 4u);
   EXPECT_EQ(all.reader->issues()[4].message,
-            "the row is larger than 100 bytes; skipped: raise the limit to read it "
-            "(--max-row-mib)");
+            "the row is larger than 100 bytes; skipped: --max-row-mib raises the limit, to 128 at "
+            "most");
   EXPECT_THAT(Counts(*all.reader), ElementsAre("demo_mc//4"));
   EXPECT_THAT(all.reader->run().tasks(1).warnings(),
               ElementsAre("no samples file of this task beside the results file"));

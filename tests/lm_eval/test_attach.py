@@ -243,7 +243,9 @@ def test_gold_that_is_not_in_the_log(attached: dict[str, Attached]) -> None:
     assert 0 < task["n_gold_unverified"] < task["n_samples"]
     # The rows that are left are those that the harness scored as right: no mean over them.
     assert all(m["role"] == "REPORTED" for m in task["metrics"])
-    assert "would be biased" in {m["metric"]: m["reason"] for m in task["unavailable"]}["log_p_gold"]
+    assert (
+        "would be biased" in {m["metric"]: m["reason"] for m in task["unavailable"]}["log_p_gold"]
+    )
     assert any("no counterparts" in warning for warning in task["warnings"])
     assert task["mirage_risk"]["level"] == "UNKNOWN"
     reasons = [
