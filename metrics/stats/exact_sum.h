@@ -132,9 +132,12 @@ class ExactSum {
 
   // Adds magnitude * 2^position, negated if `sign` is -1 (0 otherwise).
   void AddWide(Uint128 magnitude, int position, int64_t sign);
-  // `n` is at most kBlock.
+  // `n` is at most kBlock. The first two take usual columns by floating-point operations that are
+  // exact, and leave any others to the integers of the last two.
   void AddBlock(const double* xs, size_t n);
   void AddSquareBlock(const double* xs, size_t n);
+  void AddBlockByBits(const double* xs, size_t n);
+  void AddSquareBlockByBits(const double* xs, size_t n);
 
   // Makes room for `adds` calls of AddBits.
   void Spend(int adds) {

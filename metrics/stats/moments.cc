@@ -6,8 +6,8 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
-#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
@@ -124,43 +124,53 @@ void Moments::Add(double x) {
 }
 
 void Moments::AddAll(std::span<const double> xs) {
-  // Lanes, so that no comparison waits for the one before.
-  constexpr size_t kLanes = 4;
+  // Two at a time; of what is counted, a comparison gives -1 for yes.
+  using Lanes = double __attribute__((vector_size(16)));
+  using Counts = int64_t __attribute__((vector_size(16)));
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  std::array<uint64_t, kLanes> zeros{};
-  std::array<uint64_t, kLanes> ones{};
-  std::array<double, kLanes> least;
-  std::array<double, kLanes> greatest;
-  least.fill(kInfinity);
-  greatest.fill(-kInfinity);
-  bool finite = true;
-  const auto look = [&](double x, size_t lane) {
-    zeros[lane] += x == 0 ? 1 : 0;
-    ones[lane] += x == 1 ? 1 : 0;
-    least[lane] = std::min(least[lane], x);
-    greatest[lane] = std::max(greatest[lane], x);
-    finite &= std::abs(x) < kInfinity;
+  Lanes least = {kInfinity, kInfinity};
+  Lanes greatest = {-kInfinity, -kInfinity};
+  Counts zeros = {};
+  Counts ones = {};
+  Counts finite = {-1, -1};
+  const auto look = [&](Lanes x) {
+    least = x < least ? x : least;
+    greatest = x > greatest ? x : greatest;
+    zeros += x == Lanes{0, 0};
+    ones += x == Lanes{1, 1};
+    // Neither for an infinity nor for a NaN.
+    finite &= x - x == Lanes{0, 0};
   };
-  size_t i = 0;
-  for (; i + kLanes <= xs.size(); i += kLanes) {
-    for (size_t lane = 0; lane < kLanes; ++lane) look(xs[i + lane], lane);
+  const size_t even = xs.size() & ~size_t{1};
+  for (size_t i = 0; i < even; i += 2) {
+    Lanes x;
+    std::memcpy(&x, xs.data() + i, sizeof(x));
+    look(x);
   }
-  for (; i < xs.size(); ++i) look(xs[i], 0);
-  if (!finite || xs.empty()) {
+  uint64_t n_zero = static_cast<uint64_t>(-(zeros[0] + zeros[1]));
+  uint64_t n_one = static_cast<uint64_t>(-(ones[0] + ones[1]));
+  double all_least = std::min(least[0], least[1]);
+  double all_greatest = std::max(greatest[0], greatest[1]);
+  bool all_finite = (finite[0] & finite[1]) != 0;
+  if (even < xs.size()) {
+    const double last = xs.back();
+    n_zero += last == 0 ? 1 : 0;
+    n_one += last == 1 ? 1 : 0;
+    all_least = std::min(all_least, last);
+    all_greatest = std::max(all_greatest, last);
+    all_finite &= std::isfinite(last);
+  }
+  if (!all_finite || xs.empty()) {
     for (const double x : xs) Add(x);
     return;
   }
   sum_.AddAll(xs);
-  const uint64_t n_zero = std::accumulate(zeros.begin(), zeros.end(), uint64_t{0});
-  const uint64_t n_one = std::accumulate(ones.begin(), ones.end(), uint64_t{0});
   // Most columns of accuracies hold nothing else.
   if (n_zero + n_one == xs.size()) {
     squares_.Add(static_cast<double>(n_one));
   } else {
     squares_.AddSquares(xs);
   }
-  const double all_least = *std::min_element(least.begin(), least.end());
-  const double all_greatest = *std::max_element(greatest.begin(), greatest.end());
   const bool first = count_ == n_nan();
   min_ = first ? all_least + 0.0 : std::min(min_, all_least + 0.0);
   max_ = first ? all_greatest + 0.0 : std::max(max_, all_greatest + 0.0);
