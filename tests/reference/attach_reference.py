@@ -52,6 +52,7 @@ from __future__ import annotations
 import argparse
 import ast
 import gc
+import hashlib
 import json
 import math
 import re
@@ -108,12 +109,29 @@ class Mean:
     def __init__(self) -> None:
         self.sums: list[float] = []
         self.n = 0
+        # Sum of squares about the mean, merged block by block (Chan et al. 1979).
+        self.center = 0.0
+        self.squares = 0.0
 
     def add_block(self, values: Floats) -> None:
         keep = values[~np.isnan(values)]
-        if keep.size:
-            self.sums.append(float(keep.sum()))
-            self.n += int(keep.size)
+        if not keep.size:
+            return
+        total = float(keep.sum())
+        mean = total / keep.size
+        from_mean = keep - mean
+        n = self.n + int(keep.size)
+        shift = mean - self.center
+        self.squares += float(from_mean @ from_mean) + shift * shift * self.n * keep.size / n
+        self.center += shift * keep.size / n
+        self.sums.append(total)
+        self.n = n
+
+    def stderr(self) -> float | None:
+        """Standard error; None where it is not defined."""
+        if self.n < 2 or not math.isfinite(self.squares):
+            return None
+        return math.sqrt(self.squares / (self.n - 1) / self.n)
 
     def value(self) -> float | None:
         if not self.n:
@@ -318,6 +336,11 @@ class Scorer:
 
     def counterpart_values(self) -> dict[str, tuple[float | None, int]]:
         return {name: (mean.value(), mean.n) for name, mean in self.counterparts.items()}
+
+    def stderr_of(self, metric: str) -> float | None:
+        """Standard error of a counterpart that is a mean."""
+        mean = self.counterparts.get(metric)
+        return None if mean is None else mean.stderr()
 
 
 # ------------------------------------------------------------ multiple choice
@@ -848,7 +871,25 @@ def tasks_of(results: Json) -> list[TaskInfo]:
     return tasks
 
 
-def rows_of(path: Path, lost: list[int]) -> Iterator[Json]:
+class TaskHash:
+    """lm-eval's task_hashes: SHA-256 over the hashes of all rows in their order."""
+
+    def __init__(self) -> None:
+        self.sha = hashlib.sha256()
+        self.is_whole = True
+
+    def add(self, row: Json) -> None:
+        try:
+            hashes = row["doc_hash"] + row["prompt_hash"] + row["target_hash"]
+            self.sha.update(hashes.encode())
+        except (KeyError, TypeError, AttributeError):
+            self.is_whole = False
+
+    def value(self) -> str | None:
+        return self.sha.hexdigest() if self.is_whole else None
+
+
+def rows_of(path: Path, lost: list[int], task_hash: TaskHash) -> Iterator[Json]:
     """Rows of a samples file; a repeated key or a line that is no JSON object is lost."""
     seen: set[int] = set()
     decode = json.JSONDecoder().decode
@@ -860,6 +901,7 @@ def rows_of(path: Path, lost: list[int]) -> Iterator[Json]:
             except (ValueError, AttributeError, TypeError):
                 lost[0] += bool(line.strip())
                 continue
+            task_hash.add(row)
             if key in seen:
                 lost[0] += 1
                 continue
@@ -867,11 +909,15 @@ def rows_of(path: Path, lost: list[int]) -> Iterator[Json]:
             yield row
 
 
-def score_task(task: TaskInfo, path: Path, samples: Path | None) -> tuple[dict[str, Scorer], int]:
-    """Scores one samples file; one scorer for each filter."""
+def score_task(
+    task: TaskInfo, path: Path, samples: Path | None
+) -> tuple[dict[str, Scorer], int, str | None]:
+    """Scores one samples file; one scorer for each filter, the number of rows that were lost,
+    and the hash of the task."""
     kind = SCORERS.get(task.output_type, PlainScorer)
     scorers: dict[str, Scorer] = {}
     lost = [0]
+    task_hash = TaskHash()
     out = samples.open("w", encoding="utf-8") if samples else None
 
     def sink(row: Json) -> None:
@@ -879,7 +925,7 @@ def score_task(task: TaskInfo, path: Path, samples: Path | None) -> tuple[dict[s
         out.write(json.dumps(row, ensure_ascii=False) + "\n")
 
     try:
-        for row in rows_of(path, lost):
+        for row in rows_of(path, lost, task_hash):
             name = row.get("filter", "none")
             scorer = scorers.get(name)
             if scorer is None:
@@ -890,7 +936,7 @@ def score_task(task: TaskInfo, path: Path, samples: Path | None) -> tuple[dict[s
     finally:
         if out:
             out.close()
-    return scorers, lost[0]
+    return scorers, lost[0], task_hash.value()
 
 
 def summarize(task: TaskInfo, scorers: dict[str, Scorer], n_lost: int) -> list[Json]:
@@ -914,12 +960,16 @@ def summarize(task: TaskInfo, scorers: dict[str, Scorer], n_lost: int) -> list[J
             entry: Json = {"metric": metric, "role": "REPORTED", "reported_value": value}
             entry["value"] = own.value() if own else None
             entry["n"] = own.n if own else 0
+            if own and own.aggregation in ("mean", "nanmean", "brier_score"):
+                entry["stderr"] = own.mean.stderr()
             if own and own.rederived.n:
                 entry["rederived"] = own.rederived.value()
             metrics.append(entry)
         if scorer:
             for metric, (computed, n) in scorer.counterpart_values().items():
-                metrics.append({"metric": metric, "role": "COUNTERPART", "value": computed, "n": n})
+                entry = {"metric": metric, "role": "COUNTERPART", "value": computed, "n": n}
+                entry["stderr"] = scorer.stderr_of(metric)
+                metrics.append(entry)
         out.append(
             {
                 "task": task.name,
@@ -949,7 +999,10 @@ def attach(path: Path, date: str, write_dir: Path | None, samples: bool) -> Json
             out = None
             if samples:
                 out = (write_dir or path.parent) / f"reference_samples_{task.name}_{date}.jsonl"
-            scorers, n_lost = score_task(task, file_path, out)
+            scorers, n_lost, found_hash = score_task(task, file_path, out)
+            stated = (results.get("task_hashes") or {}).get(task.name)
+            if stated and found_hash and not n_lost and found_hash != stated:
+                print(f"{file_path}: not the rows of these results (task hash)", file=sys.stderr)
         tasks.extend(summarize(task, scorers, n_lost))
     return {
         "model": results.get("model_name") or path.parent.name,
@@ -1059,6 +1112,10 @@ def compare(
                     report(name, "value", value, own["value"])
                 if own["value"] is not None and metric.get("n", 0) != own["n"]:
                     report(name, "n", metric.get("n"), own["n"])
+                if own.get("stderr") is not None and metric.get("stderr") is not None:
+                    checks += 1
+                    if not close(number(metric["stderr"]), own["stderr"], tolerance):
+                        report(name, "stderr", metric["stderr"], own["stderr"])
                 if role != "REPORTED":
                     continue
                 checks += 1
