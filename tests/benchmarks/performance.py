@@ -40,9 +40,11 @@ KINDS = {
 # Cells of the edit distance's grid that have a row: alphabet, data, length.
 EDIT_CELLS = (
     "characters/mutated/32",
-    "characters/mutated/256",
-    "characters/unrelated/256",
-    "tokens/mutated/256",
+    "characters/mutated/1024",
+    "characters/unrelated/1024",
+    "tokens/mutated/64",
+    "tokens/mutated/128",
+    "tokens/mutated/1024",
     "tokens/mutated/4096",
 )
 HELP_LIMIT_MS = 50
