@@ -277,6 +277,7 @@ std::string IntervalHeader(const v1::RunSummary& run) {
 std::vector<Column> ColumnsToPrint(const std::vector<Row>& rows, const size_t (&widths)[kColumns],
                                    size_t width) {
   std::vector<Column> columns;
+  columns.reserve(kColumns);
   for (int c = 0; c < kColumns; ++c) columns.push_back(static_cast<Column>(c));
   if (width == 0) return columns;
   const auto total = [&] {
