@@ -122,7 +122,9 @@ void Leaves(const RunIndex& index, const v1::RunTask& group,
     const v1::RunTask* task;
     int depth;
   };
-  absl::flat_hash_set<std::string_view> visited = {group.task()};
+  // Not by an initialiser list: it would hold copies of the names, and the set views of those.
+  absl::flat_hash_set<std::string_view> visited;
+  visited.insert(group.task());
   std::vector<Visit> stack = {{&group, 0}};
   while (!stack.empty()) {
     const Visit visit = stack.back();
