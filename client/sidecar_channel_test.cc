@@ -8,8 +8,11 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <thread>
 
 #include "mirage/v1/ingest.grpc.pb.h"
@@ -25,8 +28,13 @@ using std::chrono::seconds;
 // not survive a fork.
 class Sidecar {
  public:
-  Sidecar(const std::string& name, milliseconds min_ping_interval)
-      : address_("unix:/tmp/mirage_" + name + "_" + std::to_string(::getpid())) {
+  explicit Sidecar(milliseconds min_ping_interval) {
+    // Not the test's own folder: a socket's path has no more than 107 bytes. Nor one named by the
+    // process: two runs in sandboxes have the same number.
+    char folder[] = "/tmp/mirage_XXXXXX";
+    if (::mkdtemp(folder) == nullptr) return;
+    folder_ = folder;
+    address_ = "unix:" + folder_ + "/socket";
     int ready[2];
     if (::pipe(ready) != 0) return;
     process_ = ::fork();
@@ -44,8 +52,9 @@ class Sidecar {
   }
   ~Sidecar() {
     Send(SIGKILL);
-    ::waitpid(process_, nullptr, 0);
-    ::unlink(address_.substr(address_.find('/')).c_str());
+    if (process_ > 0) ::waitpid(process_, nullptr, 0);
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
   }
   Sidecar(const Sidecar&) = delete;
   Sidecar& operator=(const Sidecar&) = delete;
@@ -57,7 +66,8 @@ class Sidecar {
   }
 
  private:
-  const std::string address_;
+  std::string folder_;
+  std::string address_;
   pid_t process_ = -1;
   bool ready_ = false;
 };
@@ -95,8 +105,8 @@ class Conversation {
 class SidecarChannelTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    stopped_ = new Sidecar("stopped", milliseconds(50));
-    quiet_ = new Sidecar("quiet", milliseconds(50));
+    stopped_ = new Sidecar(milliseconds(50));
+    quiet_ = new Sidecar(milliseconds(50));
   }
   static void TearDownTestSuite() {
     delete stopped_;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <mutex>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -261,9 +262,17 @@ class DyingSidecar final : public v1::IngestService::Service {
     return grpc::Status::OK;
   }
 
-  test_support::ServiceChannel* line = nullptr;
+  void SetLine(test_support::ServiceChannel* line) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    line_ = line;
+  }
 
  private:
+  test_support::ServiceChannel* Line() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return line_;
+  }
+
   grpc::Status Die(const grpc::ServerContext* context) {
     switch (death_) {
       case Death::kEndsTheStream:
@@ -271,10 +280,10 @@ class DyingSidecar final : public v1::IngestService::Service {
       case Death::kAborts:
         return {grpc::StatusCode::UNAVAILABLE, "out of memory"};
       case Death::kIsCutOff:
-        line->Cut();
+        Line()->Cut();
         break;
       case Death::kIsShutDown:
-        line->BeginShutdown();
+        Line()->BeginShutdown();
         while (!context->IsCancelled()) std::this_thread::yield();
         break;
     }
@@ -283,6 +292,8 @@ class DyingSidecar final : public v1::IngestService::Service {
 
   const Death death_;
   const int last_;
+  std::mutex mutex_;
+  test_support::ServiceChannel* line_ = nullptr;
 };
 
 class DyingSidecarTest : public AttachTest,
@@ -295,7 +306,7 @@ TEST_P(DyingSidecarTest, ExitCodeMessageAndNoHalfOfAnything) {
   const auto [death, last] = GetParam();
   DyingSidecar sidecar(death, last);
   test_support::ServiceChannel services({&sidecar});
-  sidecar.line = &services;
+  sidecar.SetLine(&services);
   options_.sidecar = "127.0.0.1:8750";
   options_.samples = true;  // its files are begun while the run is read
 

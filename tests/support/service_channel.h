@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -26,12 +27,18 @@ class ServiceChannel {
     // A socket pair for the reason given in server/server.cc.
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0) return;
-    line_ = ::dup(ends[0]);
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      line_ = ::dup(ends[0]);
+    }
     grpc::AddInsecureChannelFromFd(server_.get(), ends[0]);
     channel_ = grpc::CreateInsecureChannelFromFd("mirage-test", ends[1]);
   }
   ~ServiceChannel() {
-    if (ending_.joinable()) ending_.join();
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (ending_.joinable()) ending_.join();
+    }
     server_->Shutdown(std::chrono::system_clock::now());
     server_->Wait();
     if (line_ >= 0) ::close(line_);
@@ -43,17 +50,23 @@ class ServiceChannel {
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
 
   // Cuts the line, as the kernel does when the server's process is killed.
-  void Cut() { ::shutdown(line_, SHUT_RDWR); }
+  void Cut() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ::shutdown(line_, SHUT_RDWR);
+  }
 
   // Begins to end the server at once, open calls with it; returns before it has ended, so that
   // a service's handler may call it. At most once.
   void BeginShutdown() {
+    const std::lock_guard<std::mutex> lock(mutex_);
     ending_ = std::thread([this] { server_->Shutdown(std::chrono::system_clock::now()); });
   }
 
  private:
   std::unique_ptr<grpc::Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
+  // Handlers' threads and the test's meet here.
+  std::mutex mutex_;
   // A second descriptor of the server's end.
   int line_ = -1;
   std::thread ending_;
