@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -176,15 +178,23 @@ absl::StatusOr<Distortion> EditDistanceDistortion(std::span<const double> edit_d
           fmt::format("target_lengths[{}] is {}: must be finite and >= 0", i, target_lengths[i]));
     }
   }
-  const auto item = [edit_distances, target_lengths](size_t i) -> Steps {
+  // Few pairs of distance and length differ, and powers cost more than all else here.
+  constexpr size_t kMostKept = 1 << 16;
+  absl::flat_hash_map<std::pair<double, double>, Steps> kept;
+  const auto item = [&](size_t i) -> Steps {
     const double distance = edit_distances[i];
     const double length = target_lengths[i];
     if (distance == 0) return {1, 1, 1};
     if (length == 0) return {0, 0, 0};
+    if (const auto found = kept.find({distance, length}); found != kept.end()) {
+      return found->second;
+    }
     const auto at = [distance, length](double rho) {
       return std::pow(std::max(0.0, 1 - rho * distance / length), length);
     };
-    return {at(0.5), at(1), at(2)};
+    const Steps steps = {at(0.5), at(1), at(2)};
+    if (kept.size() < kMostKept) kept.emplace(std::pair(distance, length), steps);
+    return steps;
   };
   absl::StatusOr<Distortion> distortion = FromItems(n, item, seed);
   if (distortion.ok()) {
