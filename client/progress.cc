@@ -1,7 +1,6 @@
 #include "client/progress.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 
 #include "client/render/terminal_text.h"
 #include "client/standard_error.h"
+#include "client/terminal.h"
 
 namespace mirage::client {
 namespace {
@@ -22,9 +22,8 @@ constexpr size_t kUsualColumns = 80;
 
 // Asked each time: a window may be resized meanwhile.
 size_t Columns() {
-  struct winsize size = {};
-  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  return known ? size.ws_col : kUsualColumns;
+  const size_t columns = WindowColumns(STDERR_FILENO);
+  return columns > 0 ? columns : kUsualColumns;
 }
 
 // As much of the beginning of `text` as fits, with … where something is missing.

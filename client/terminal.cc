@@ -18,6 +18,11 @@ std::string_view Variable(const char* name) {
 
 }  // namespace
 
+size_t WindowColumns(int descriptor) {
+  winsize size = {};
+  return ::ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
 Terminal TerminalOn(int descriptor) {
   Terminal terminal;
   if (::isatty(descriptor) != 1) return terminal;
@@ -28,8 +33,7 @@ Terminal TerminalOn(int descriptor) {
   const char* const end = columns.data() + columns.size();
   const auto [stop, error] = std::from_chars(columns.data(), end, terminal.width);
   if (error == std::errc() && stop == end && terminal.width > 0) return terminal;
-  winsize size = {};
-  terminal.width = ::ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+  terminal.width = WindowColumns(descriptor);
   return terminal;
 }
 

@@ -17,6 +17,9 @@ struct Terminal {
   size_t width = 0;
 };
 
+// Columns of the window behind `descriptor`, whatever the environment says; 0 where it has none.
+size_t WindowColumns(int descriptor);
+
 // Looks at `descriptor` and the environment. All is off where there is no terminal.
 Terminal TerminalOn(int descriptor);
 

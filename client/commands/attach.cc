@@ -328,16 +328,9 @@ class AttachCommand {
   // The warnings of every run: a CSV has no place for them.
   void NoteWarnings() const {
     for (const v1::RunSummary& run : report_.runs()) {
-      const auto note = [&](const std::string& where, const std::string& warning) {
-        Note(fmt::format("warning: {}: {}{}", SafeText(run.path()), SafeText(where),
-                         SafeText(warning)));
-      };
-      for (const std::string& warning : run.warnings()) note("", warning);
-      for (const v1::TaskSummary& task : run.tasks()) {
-        const bool filtered = !task.filter().empty() && task.filter() != "none";
-        const std::string name = filtered ? task.task() + "," + task.filter() : task.task();
-        for (const std::string& warning : task.warnings()) note(name + ": ", warning);
-      }
+      ForEachWarning(run, [&](const std::string& warning) {
+        Note(fmt::format("warning: {}: {}", SafeText(run.path()), SafeText(warning)));
+      });
     }
   }
 

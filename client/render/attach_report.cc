@@ -89,8 +89,13 @@ constexpr bool kRightAligned[kColumns] = {false, true,  false, true,  false, fal
                                           true,  false, true,  false, true,  false};
 
 using Cells = std::vector<std::string>;
-// What the counterparts that are shown mean, by name.
-using Legend = std::map<std::string, std::string>;
+// What is told once below the tables.
+struct Legend {
+  // What the counterparts that are shown mean, by name.
+  std::map<std::string, std::string> meanings;
+  // Whether there are others.
+  bool has_hidden = false;
+};
 // Two numbers are the same when they differ by no more than this, relative to the
 // larger of the second and 1.
 constexpr double kSameValue = 1e-12;
@@ -157,7 +162,7 @@ bool IsSameNumber(const v1::MetricSummary& shown, const v1::MetricSummary& m) {
 }
 
 // The rows of a run: reported metrics and the counterparts to show.
-std::vector<Row> RowsOf(const v1::RunSummary& run, const TableOptions& options, Legend* legend) {
+std::vector<Row> RowsOf(const v1::RunSummary& run, const TableOptions& options, Legend& legend) {
   std::vector<Row> rows;
   for (const v1::TaskSummary& task : run.tasks()) {
     bool first = true;
@@ -167,6 +172,7 @@ std::vector<Row> RowsOf(const v1::RunSummary& run, const TableOptions& options, 
       if (hidden > 0) {
         Row more;
         more.cells[kMetric] = fmt::format("  … {} more", hidden);
+        legend.has_hidden = true;
         rows.push_back(std::move(more));
       }
       shown.clear();
@@ -195,8 +201,8 @@ std::vector<Row> RowsOf(const v1::RunSummary& run, const TableOptions& options, 
       rows.push_back(std::move(row));
       if (m.role() == v1::MetricSummary::REPORTED) {
         if (auto harness = HarnessRow(m); harness.has_value()) rows.push_back(*std::move(harness));
-      } else if (legend != nullptr && !m.summary().empty()) {
-        legend->emplace(m.metric(), m.summary());
+      } else if (!m.summary().empty()) {
+        legend.meanings.emplace(m.metric(), m.summary());
       }
     }
     flush_hidden();
@@ -360,17 +366,6 @@ void ForEachRisk(
   }
 }
 
-// Visits each warning of a run, those of a task with its name.
-void ForEachWarning(const v1::RunSummary& run,
-                    const std::function<void(const std::string& text)>& visit) {
-  for (const std::string& warning : run.warnings()) visit(warning);
-  for (const v1::TaskSummary& task : run.tasks()) {
-    for (const std::string& warning : task.warnings()) {
-      visit(fmt::format("{}: {}", TaskName(task), warning));
-    }
-  }
-}
-
 // Lines after the first, indented by two.
 std::string Indented(std::string_view lines) {
   std::string out;
@@ -408,15 +403,24 @@ std::string MarkdownCell(std::string_view text) {
 
 }  // namespace
 
+void ForEachWarning(const v1::RunSummary& run,
+                    const std::function<void(const std::string& text)>& visit) {
+  for (const std::string& warning : run.warnings()) visit(warning);
+  for (const v1::TaskSummary& task : run.tasks()) {
+    for (const std::string& warning : task.warnings()) {
+      visit(fmt::format("{}: {}", TaskName(task), warning));
+    }
+  }
+}
+
 std::string AttachTable(const v1::AttachReport& report, const TableOptions& options) {
   std::string out;
   Legend legend;
-  bool any_risk = false, any_hidden = false;
+  bool any_risk = false;
   for (const v1::RunSummary& run : report.runs()) {
     if (!out.empty()) out += "\n";
     out += RunTitle(run) + "\n";
-    const std::vector<Row> rows = RowsOf(run, options, &legend);
-    AppendTable(rows, IntervalHeader(run), options, out);
+    AppendTable(RowsOf(run, options, legend), IntervalHeader(run), options, out);
 
     // What may make the numbers above wrong comes before what they mean.
     bool any = false;
@@ -448,20 +452,17 @@ std::string AttachTable(const v1::AttachReport& report, const TableOptions& opti
       out += fmt::format("  {}: {}\n    {}\n", missing.tasks, missing.metrics,
                          SafeText(missing.reason));
     }
-    any_hidden |= std::any_of(rows.begin(), rows.end(), [](const Row& row) {
-      return row.cells[kMetric].rfind("  … ", 0) == 0;
-    });
   }
   if (any_risk) out += fmt::format("\nLevels of risk\n  {}\n", Indented(kRiskLegend));
-  if (!legend.empty()) {
+  if (!legend.meanings.empty()) {
     out += "\nCounterparts\n";
     size_t width = 0;
-    for (const auto& [name, meaning] : legend)
+    for (const auto& [name, meaning] : legend.meanings)
       width = std::max(width, DisplayWidth(SafeText(name)));
-    for (const auto& [name, meaning] : legend) {
+    for (const auto& [name, meaning] : legend.meanings) {
       out += fmt::format("  {}  {}\n", PadRight(SafeText(name), width), SafeText(meaning));
     }
-    if (any_hidden) out += "  --all-metrics shows the others.\n";
+    if (legend.has_hidden) out += "  --all-metrics shows the others.\n";
   }
   return out;
 }
@@ -479,7 +480,7 @@ std::string AttachMarkdown(const v1::AttachReport& report, const TableOptions& o
     out += "|\n";
     for (int c = 0; c < kColumns; ++c) out += kRightAligned[c] ? "|---:" : "|:---";
     out += "|\n";
-    for (Row& row : RowsOf(run, options, &legend)) {
+    for (Row& row : RowsOf(run, options, legend)) {
       const bool counterpart = row.cells[kMetric].substr(0, 2) == "  ";
       for (int c = 0; c < kColumns; ++c) {
         // Leading spaces do not indent in Markdown.
@@ -512,9 +513,9 @@ std::string AttachMarkdown(const v1::AttachReport& report, const TableOptions& o
     }
   }
   if (any_risk) out += fmt::format("\n{}\n", kRiskLegend);
-  if (!legend.empty()) {
+  if (!legend.meanings.empty()) {
     out += "\n**Counterparts**\n\n";
-    for (const auto& [name, meaning] : legend) {
+    for (const auto& [name, meaning] : legend.meanings) {
       out += fmt::format("- {}: {}\n", MarkdownCell(name), MarkdownCell(meaning));
     }
   }

@@ -3,6 +3,7 @@
 #define MIRAGE_CLIENT_RENDER_ATTACH_REPORT_H_
 
 #include <cstddef>
+#include <functional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -36,6 +37,10 @@ std::string AttachMarkdown(const v1::AttachReport& report, const TableOptions& o
 
 // One row a metric, RFC 4180, with a header. Numbers print with all their digits.
 std::string AttachCsv(const v1::AttachReport& report);
+
+// Visits each warning of a run as it came, those of a task with its name and filter.
+void ForEachWarning(const v1::RunSummary& run,
+                    const std::function<void(const std::string& text)>& visit);
 
 // ProtoJSON by the contract: proto field names, plain fields always printed.
 // INTERNAL when protobuf cannot print it.

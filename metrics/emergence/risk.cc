@@ -63,8 +63,7 @@ class Assessor {
       Add(kReasonNoCounterpart,
           input_.counterparts_withheld
               ? "Its counterparts are withheld (the warnings say why): nothing shows what lies "
-                "behind "
-                "it."
+                "behind it."
               : "Nothing continuous was recorded that could show what lies behind it.",
           {});
       AddNearChance();
