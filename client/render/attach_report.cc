@@ -146,8 +146,10 @@ Row MetricRow(const v1::MetricSummary& m) {
 // The harness's own number, in a row below, where the rows give another one.
 std::optional<Row> HarnessRow(const v1::MetricSummary& m) {
   if (!m.has_value() || !m.has_reported_value()) return std::nullopt;
+  if (m.value() == m.reported_value()) return std::nullopt;  // also both infinite
+  const double difference = std::abs(m.value() - m.reported_value());
   const double scale = std::max(1.0, std::abs(m.reported_value()));
-  if (std::abs(m.value() - m.reported_value()) <= kSameValue * scale) return std::nullopt;
+  if (std::isfinite(difference) && difference <= kSameValue * scale) return std::nullopt;
   Row row;
   row.cells[kMetric] = "  (the harness's)";
   row.cells[kValue] = Number(m.reported_value());

@@ -130,6 +130,11 @@ TEST(AttachTableTest, TheHarnessNumberStandsBelowWhereItDiffers) {
   EXPECT_THAT(AttachTable(report, {}), Not(HasSubstr("(the harness's)")));
   report.mutable_runs(0)->mutable_tasks(0)->mutable_metrics(0)->set_reported_value(0.5);
   EXPECT_THAT(AttachTable(report, {}), HasSubstr("(the harness's)| | 0.5000|"));
+  v1::MetricSummary* acc = report.mutable_runs(0)->mutable_tasks(0)->mutable_metrics(0);
+  acc->set_reported_value(std::numeric_limits<double>::infinity());
+  EXPECT_THAT(AttachTable(report, {}), HasSubstr("(the harness's)| |    inf|"));
+  acc->set_value(acc->reported_value());
+  EXPECT_THAT(AttachTable(report, {}), Not(HasSubstr("(the harness's)")));
 }
 
 TEST(AttachTableTest, ExplainsLevelsAndCounterpartsOnce) {

@@ -472,7 +472,11 @@ class TaskSummarizer {
     if (m.n() < scorer_->n_samples()) return;
     if (m.value() == m.reported_value()) return;  // also both infinite
     const double difference = std::abs(m.value() - m.reported_value());
-    if (difference <= kSameValue * std::max(1.0, std::abs(m.reported_value()))) return;
+    // An infinite number has no neighbourhood.
+    if (std::isfinite(difference) &&
+        difference <= kSameValue * std::max(1.0, std::abs(m.reported_value()))) {
+      return;
+    }
     out_.add_warnings(
         fmt::format("{}: the rows give {}, the harness reported {}: the samples may not "
                     "be those of these results",

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "tests/support/sample_batches.h"
@@ -220,6 +221,16 @@ TEST(SummaryTest, BadRowsDoNotHideAMismatch) {
   AddChoices(&batch, "1", {-1, -3}, 0, 1);
   EXPECT_THAT(Summarize(task, batch).warnings(),
               Contains(HasSubstr("the rows give 1, the harness reported 0.5")));
+}
+
+TEST(SummaryTest, AnInfiniteNumberIsEqualOnlyToItself) {
+  v1::SampleBatch batch = EmptyBatch("t");
+  AddChoices(&batch, "0", {-1, -3}, 0, 1);
+  AddChoices(&batch, "1", {-1, -3}, 0, 1);
+  const v1::RunTask task =
+      Task("t", "multiple_choice", {{"acc", std::numeric_limits<double>::infinity()}}, 2);
+  EXPECT_THAT(Summarize(task, batch).warnings(),
+              Contains(HasSubstr("the rows give 1, the harness reported inf")));
 }
 
 TEST(SummaryTest, MissingRowsExplainSoMuchAndNoMore) {
