@@ -392,24 +392,44 @@ Rows = tuple[str, dict[str, float], str]  # lines, results, task hash
 GENERATION = '{"until": ["\\n"], "do_sample": false, "max_gen_toks": 32}'
 
 
+class Frames:
+    """What the rows of a task have in common at all scales, around what a model answers."""
+
+    def __init__(self, *metrics: str) -> None:
+        self.metrics = metrics
+        self.heads: list[str] = []
+        self.tails: list[str] = []
+        self.hashes: list[str] = []
+
+    def add(self, doc: dict[str, Any], target: str, arguments: Sequence[str]) -> None:
+        """`arguments` are those after the prompt, in JSON: one an option, or the generation's."""
+        question = doc["question"]
+        hashes = [sha(text) for text in (doc_text(doc), question, target)]
+        self.hashes += hashes
+        requests = ", ".join(
+            f'"gen_args_{k}": {{"arg_0": "{question}", "arg_1": {argument}}}'
+            for k, argument in enumerate(arguments)
+        )
+        self.heads.append(
+            f'{{"doc_id": {len(self.heads)}, "doc": {json.dumps(doc)}, "target": "{target}", '
+            f'"arguments": {{{requests}}}, "resps": '
+        )
+        self.tails.append(
+            f'"filter": "none", "metrics": {json.dumps(self.metrics)}, "doc_hash": "{hashes[0]}", '
+            f'"prompt_hash": "{hashes[1]}", "target_hash": "{hashes[2]}", "{self.metrics[0]}": '
+        )
+
+    def task_hash(self) -> str:
+        return sha("".join(self.hashes))
+
+
 def likelihood_family(design: Design, rng: np.random.Generator, law: Sequence[float]) -> list[Rows]:
     tokens = Tokens(rng, design.n, design.length, design.item_cv)
-    heads, tails, digest = [], [], []
+    frames = Frames("perplexity", "acc")
     for i in range(design.n):
-        question, target = f"question {i}", f"answer {i}"
-        hashes = (sha(doc_text({"question": question, "target": target})), sha(question))
-        hashes += (sha(f" {target}"),)
-        digest.append("".join(hashes))
-        heads.append(
-            f'{{"doc_id": {i}, "doc": {{"question": "{question}", "target": "{target}"}}, '
-            f'"target": " {target}", "arguments": {{"gen_args_0": {{"arg_0": "{question}", '
-            f'"arg_1": " {target}"}}}}, "resps": [[["'
-        )
-        tails.append(
-            f'"filter": "none", "metrics": ["perplexity", "acc"], "doc_hash": "{hashes[0]}", '
-            f'"prompt_hash": "{hashes[1]}", "target_hash": "{hashes[2]}", "perplexity": '
-        )
-    task_hash = sha("".join(digest))
+        doc = {"question": f"question {i}", "target": f"answer {i}"}
+        frames.add(doc, f" answer {i}", [f'" answer {i}"'])
+    task_hash = frames.task_hash()
     out = []
     for u in law:
         nll = u * tokens.weight * tokens.noise()
@@ -420,9 +440,11 @@ def likelihood_family(design: Design, rng: np.random.Generator, law: Sequence[fl
             else rng.random(design.n) < np.exp(log_p)
         )
         lines = [
-            f'{head}{x!r}", "{hit}"]]], "filtered_resps": [["{x!r}", "{hit}"]], '
+            f'{head}[[["{x!r}", "{hit}"]]], "filtered_resps": [["{x!r}", "{hit}"]], '
             f'{tail}{x!r}, "acc": {int(hit)}}}\n'
-            for head, tail, x, hit in zip(heads, tails, log_p.tolist(), right.tolist(), strict=True)
+            for head, tail, x, hit in zip(
+                frames.heads, frames.tails, log_p.tolist(), right.tolist(), strict=True
+            )
         ]
         numbers = {
             "perplexity,none": math.exp(min(700.0, -math.fsum(log_p.tolist()) / design.n)),
@@ -437,22 +459,10 @@ def text_family(design: Design, rng: np.random.Generator, law: Sequence[float]) 
     tokens = Tokens(rng, n, length, design.item_cv)
     digits = rng.integers(0, 10, (n, length))
     targets = ["".join(map(str, row)) for row in digits.tolist()]
-    heads, tails, digest = [], [], []
+    frames = Frames("exact_match")
     for i, target in enumerate(targets):
-        question = f"question {i}"
-        hashes = (sha(doc_text({"question": question, "target": target})), sha(question))
-        hashes += (sha(target),)
-        digest.append("".join(hashes))
-        heads.append(
-            f'{{"doc_id": {i}, "doc": {{"question": "{question}", "target": "{target}"}}, '
-            f'"target": "{target}", "arguments": {{"gen_args_0": {{"arg_0": "{question}", '
-            f'"arg_1": {GENERATION}}}}}, "resps": [["'
-        )
-        tails.append(
-            f'"filter": "none", "metrics": ["exact_match"], "doc_hash": "{hashes[0]}", '
-            f'"prompt_hash": "{hashes[1]}", "target_hash": "{hashes[2]}", "exact_match": '
-        )
-    task_hash = sha("".join(digest))
+        frames.add({"question": f"question {i}", "target": target}, target, [GENERATION])
+    task_hash = frames.task_hash()
     out = []
     for u in law:
         nll = u * tokens.weight * tokens.noise()
@@ -466,10 +476,14 @@ def text_family(design: Design, rng: np.random.Generator, law: Sequence[float]) 
         slots[:, 1::2] = np.where((how >= 0.9) & ~right, changed + ord("0"), 0)
         texts = [row.tobytes().translate(None, b"\0").decode() for row in slots]
         lines, k = [], 0
-        for head, tail, text, target in zip(heads, tails, texts, targets, strict=True):
+        for head, tail, text, target in zip(
+            frames.heads, frames.tails, texts, targets, strict=True
+        ):
             hit = text == target
             k += hit
-            lines.append(f'{head}{text}"]], "filtered_resps": ["{text}"], {tail}{float(hit)!r}}}\n')
+            lines.append(
+                f'{head}[["{text}"]], "filtered_resps": ["{text}"], {tail}{float(hit)!r}}}\n'
+            )
         out.append(("".join(lines), {"exact_match,none": k / n}, task_hash))
     return out
 
@@ -480,27 +494,13 @@ def choice_family(design: Design, rng: np.random.Generator, law: Sequence[float]
     gold = rng.integers(0, N_CHOICES, n)
     # Where the gold, which is computed first, and the wrong ones stand.
     order = (np.arange(N_CHOICES) - gold[:, None]) % N_CHOICES
-    heads, tails, digest = [], [], []
+    frames = Frames("acc")
     texts = [f"{letter} one" for letter in "abcd"]
-    listed = json.dumps(texts)
+    arguments = [f'" {text}"' for text in texts]
     for i, g in enumerate(gold.tolist()):
-        question = f"question {i}"
-        doc = {"question": question, "choices": texts, "answer": g}
-        hashes = (sha(doc_text(doc)), sha(question), sha(str(g)))
-        digest.append("".join(hashes))
-        arguments = ", ".join(
-            f'"gen_args_{k}": {{"arg_0": "{question}", "arg_1": " {text}"}}'
-            for k, text in enumerate(texts)
-        )
-        heads.append(
-            f'{{"doc_id": {i}, "doc": {{"question": "{question}", "choices": {listed}, '
-            f'"answer": {g}}}, "target": "{g}", "arguments": {{{arguments}}}, "resps": '
-        )
-        tails.append(
-            f'"filter": "none", "metrics": ["acc"], "doc_hash": "{hashes[0]}", '
-            f'"prompt_hash": "{hashes[1]}", "target_hash": "{hashes[2]}", "acc": '
-        )
-    task_hash = sha("".join(digest))
+        doc = {"question": f"question {i}", "choices": texts, "answer": g}
+        frames.add(doc, str(g), arguments)
+    task_hash = frames.task_hash()
     out = []
     for mu in law:
         # 20 nats that all choices have in common keep the scores of log p negative.
@@ -508,7 +508,7 @@ def choice_family(design: Design, rng: np.random.Generator, law: Sequence[float]
         right = scores[:, 0] > scores[:, 1:].max(axis=1)
         placed = np.take_along_axis(scores, order, axis=1)
         lines = []
-        rows = zip(heads, tails, placed.tolist(), right.tolist(), strict=True)
+        rows = zip(frames.heads, frames.tails, placed.tolist(), right.tolist(), strict=True)
         for head, tail, xs, hit in rows:
             pairs = [f'["{x!r}", "False"]' for x in xs]
             lines.append(
