@@ -10,38 +10,32 @@
 #include <thread>
 
 #include "client/output_file.h"
+#include "tests/support/temporary_folder.h"
 
 namespace mirage::client {
 namespace {
 
 class InterruptionTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "/interruption_XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   // Begins one file and puts another in place, then gets a signal, and goes on as one does
   // who does not know of it.
   [[noreturn]] void WriteAndGet(int number) const {
     CleanUpWhenInterrupted();
     const std::ptrdiff_t before = Files();
-    const auto half = AtomicFile::Create(folder_ + "/half");
+    const auto half = AtomicFile::Create(folder_.path() + "/half");
     if (!half.ok() || Files() != before + 1) ::_exit(1);
-    if (!WriteAtomically(folder_ + "/whole", "x").ok()) ::_exit(1);
+    if (!WriteAtomically(folder_.path() + "/whole", "x").ok()) ::_exit(1);
     ::kill(::getpid(), number);
     std::this_thread::sleep_for(std::chrono::seconds(1));
-    if (!WriteAtomically(folder_ + "/after", "x").ok()) ::_exit(1);
+    if (!WriteAtomically(folder_.path() + "/after", "x").ok()) ::_exit(1);
     ::_exit(0);
   }
 
   std::ptrdiff_t Files() const {
-    return std::distance(std::filesystem::directory_iterator(folder_), {});
+    return std::distance(std::filesystem::directory_iterator(folder_.path()), {});
   }
 
-  std::string folder_;
+  const test_support::TemporaryFolder folder_;
 };
 
 TEST_F(InterruptionTest, RemovesWhatIsUnderWayAndDiesByTheSignal) {
@@ -51,7 +45,7 @@ TEST_F(InterruptionTest, RemovesWhatIsUnderWayAndDiesByTheSignal) {
   };
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
     EXPECT_EXIT(take(number), testing::KilledBySignal(number), "");
-    EXPECT_TRUE(std::filesystem::exists(folder_ + "/whole"));
+    EXPECT_TRUE(std::filesystem::exists(folder_.path() + "/whole"));
     EXPECT_EQ(Files(), 1) << "signal " << number;
   }
 }
@@ -62,7 +56,7 @@ TEST_F(InterruptionTest, AnIgnoredSignalStaysIgnored) {
     WriteAndGet(SIGHUP);
   };
   EXPECT_EXIT(ignore(), testing::ExitedWithCode(0), "");
-  EXPECT_TRUE(std::filesystem::exists(folder_ + "/after"));
+  EXPECT_TRUE(std::filesystem::exists(folder_.path() + "/after"));
 }
 
 }  // namespace

@@ -8,13 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
 
 #include "tests/support/file_permissions.h"
+#include "tests/support/temporary_folder.h"
 
 namespace mirage::client {
 namespace {
@@ -23,14 +23,7 @@ using ::testing::HasSubstr;
 
 class OutputFileTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "/output_file_XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
-  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
+  std::string Path(const std::string& name) const { return folder_.path() + "/" + name; }
   void Put(const std::string& name, const std::string& content) const {
     std::ofstream(Path(name)) << content;
   }
@@ -40,10 +33,11 @@ class OutputFileTest : public testing::Test {
     return out.str();
   }
   size_t Files() const {
-    return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(folder_), {}));
+    return static_cast<size_t>(
+        std::distance(std::filesystem::directory_iterator(folder_.path()), {}));
   }
 
-  std::string folder_;
+  const test_support::TemporaryFolder folder_;
 };
 
 TEST_F(OutputFileTest, WritesAndReplacesItsOwn) {
@@ -66,7 +60,7 @@ TEST_F(OutputFileTest, LeavesLinksAndFoldersAlone) {
   Put("target.json", "{\"generator\": \"mirage 0.1.0\"}");
   ASSERT_EQ(::symlink(Path("target.json").c_str(), Path("link.json").c_str()), 0);
   EXPECT_FALSE(IsReplaceable(Path("link.json")));
-  EXPECT_FALSE(IsReplaceable(folder_));
+  EXPECT_FALSE(IsReplaceable(folder_.path()));
   EXPECT_TRUE(IsReplaceable(Path("nothing.json")));
 }
 
@@ -134,9 +128,9 @@ TEST_F(OutputFileTest, WhatAKilledProcessOfTheSameIdLeftIsInNobodysWay) {
 TEST_F(OutputFileTest, ReadOnlyFolderIsRefused) {
   const test_support::UnderFilePermissions plain;
   if (!plain.holds()) GTEST_SKIP() << "root may read and write everywhere";
-  ASSERT_EQ(::chmod(folder_.c_str(), 0555), 0);
+  ASSERT_EQ(::chmod(folder_.path().c_str(), 0555), 0);
   EXPECT_EQ(WriteAtomically(Path("x.json"), "x").code(), absl::StatusCode::kPermissionDenied);
-  ASSERT_EQ(::chmod(folder_.c_str(), 0755), 0);
+  ASSERT_EQ(::chmod(folder_.path().c_str(), 0755), 0);
 }
 
 TEST_F(OutputFileTest, FullDiskLeavesTheOldFile) {

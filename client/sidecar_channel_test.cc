@@ -8,15 +8,13 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <string>
-#include <system_error>
 #include <thread>
 
 #include "mirage/v1/ingest.grpc.pb.h"
 #include "server/embedded.h"
+#include "tests/support/temporary_folder.h"
 
 namespace mirage::client {
 namespace {
@@ -29,12 +27,6 @@ using std::chrono::seconds;
 class Sidecar {
  public:
   explicit Sidecar(milliseconds min_ping_interval) {
-    // Not the test's own folder: a socket's path has no more than 107 bytes. Nor one named by the
-    // process: two runs in sandboxes have the same number.
-    char folder[] = "/tmp/mirage_XXXXXX";
-    if (::mkdtemp(folder) == nullptr) return;
-    folder_ = folder;
-    address_ = "unix:" + folder_ + "/socket";
     int ready[2];
     if (::pipe(ready) != 0) return;
     process_ = ::fork();
@@ -53,8 +45,6 @@ class Sidecar {
   ~Sidecar() {
     Send(SIGKILL);
     if (process_ > 0) ::waitpid(process_, nullptr, 0);
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
   }
   Sidecar(const Sidecar&) = delete;
   Sidecar& operator=(const Sidecar&) = delete;
@@ -66,8 +56,9 @@ class Sidecar {
   }
 
  private:
-  std::string folder_;
-  std::string address_;
+  // Not where tests have their files: a socket's path has no more than 107 bytes.
+  const test_support::TemporaryFolder folder_{"/tmp"};
+  const std::string address_ = "unix:" + folder_.path() + "/socket";
   pid_t process_ = -1;
   bool ready_ = false;
 };

@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -19,6 +18,7 @@
 #include "nlohmann/json.hpp"
 #include "server/embedded.h"
 #include "tests/support/service_channel.h"
+#include "tests/support/temporary_folder.h"
 
 namespace mirage::client {
 namespace {
@@ -60,16 +60,12 @@ std::string Row(const std::string& task, int doc_id, int gold, const char* first
 class AttachTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "/attach_XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
     options_.paths = {Path("run")};
     options_.output_format = "json";
     AddRun("run", 1);
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
-  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
+  std::string Path(const std::string& name) const { return folder_.path() + "/" + name; }
 
   void Put(const std::string& name, const std::string& content) const {
     fs::create_directories(fs::path(Path(name)).parent_path());
@@ -95,11 +91,11 @@ class AttachTest : public testing::Test {
   // Every file below the test's folder with its content.
   std::map<std::string, std::string> Files() const {
     std::map<std::string, std::string> files;
-    for (const auto& entry : fs::recursive_directory_iterator(folder_)) {
+    for (const auto& entry : fs::recursive_directory_iterator(folder_.path())) {
       if (!entry.is_regular_file()) continue;
       std::ostringstream content;
       content << std::ifstream(entry.path(), std::ios::binary).rdbuf();
-      files[fs::relative(entry.path(), folder_).string()] = content.str();
+      files[fs::relative(entry.path(), folder_.path()).string()] = content.str();
     }
     return files;
   }
@@ -120,7 +116,7 @@ class AttachTest : public testing::Test {
   }
 
   const std::string derived_ = std::string("mirage_") + kDate + ".json";
-  std::string folder_;
+  const test_support::TemporaryFolder folder_;
   AttachOptions options_;
   std::string out_, err_;
 };
