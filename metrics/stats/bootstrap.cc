@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "fmt/format.h"
+#include "metrics/stats/distributions.h"
 #include "metrics/stats/intervals.h"
 #include "metrics/stats/random.h"
 
@@ -41,17 +42,6 @@ absl::Status CheckOptions(const BootstrapOptions& options) {
   return absl::OkStatus();
 }
 
-// Type 7 of Hyndman and Fan (1996), the default of R and NumPy.
-double Quantile(std::span<const double> sorted, double probability) {
-  const double position = probability * static_cast<double>(sorted.size() - 1);
-  const size_t below = std::min(static_cast<size_t>(position), sorted.size() - 1);
-  const size_t above = std::min(below + 1, sorted.size() - 1);
-  const double fraction = position - static_cast<double>(below);
-  // An infinite neighbour below, or two equal ones, would give NaN.
-  if (fraction == 0 || std::isinf(sorted[below])) return sorted[below];
-  return sorted[below] + fraction * (sorted[above] - sorted[below]);
-}
-
 absl::StatusOr<BootstrapResult> Summarise(double estimate, std::vector<double> values,
                                           double level) {
   if (std::isnan(estimate)) {
@@ -74,8 +64,8 @@ absl::StatusOr<BootstrapResult> Summarise(double estimate, std::vector<double> v
   result.standard_error = std::isfinite(sum) ? std::sqrt(squares / (count - 1))
                                              : std::numeric_limits<double>::quiet_NaN();
   std::sort(values.begin(), values.end());
-  result.interval = {Quantile(values, (1 - level) / 2), Quantile(values, (1 + level) / 2), level,
-                     kMethodBootstrapPercentile};
+  result.interval = {SortedQuantile(values, (1 - level) / 2),
+                     SortedQuantile(values, (1 + level) / 2), level, kMethodBootstrapPercentile};
   return result;
 }
 

@@ -1,10 +1,6 @@
 #include "metrics/stats/intervals.h"
 
 #include <algorithm>
-#include <boost/math/distributions/normal.hpp>
-#include <boost/math/distributions/students_t.hpp>
-#include <boost/math/policies/policy.hpp>
-#include <boost/math/special_functions/beta.hpp>
 #include <cmath>
 #include <cstdint>
 #include <string_view>
@@ -12,22 +8,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "fmt/format.h"
+#include "metrics/stats/distributions.h"
 
 namespace mirage::metrics {
 namespace {
-
-namespace policies = boost::math::policies;
-
-// Nothing throws; double throughout, so that the bits do not depend on the long double of a
-// machine.
-using Quiet = policies::policy<
-    policies::domain_error<policies::ignore_error>, policies::pole_error<policies::ignore_error>,
-    policies::overflow_error<policies::ignore_error>,
-    policies::underflow_error<policies::ignore_error>,
-    policies::denorm_error<policies::ignore_error>,
-    policies::rounding_error<policies::ignore_error>,
-    policies::evaluation_error<policies::ignore_error>,
-    policies::indeterminate_result_error<policies::ignore_error>, policies::promote_double<false>>;
 
 // Counts up to here are exact doubles.
 constexpr uint64_t kMaxCount = uint64_t{1} << 53;
@@ -69,15 +53,11 @@ absl::Status CheckEstimate(std::string_view name, double estimate, double standa
   return absl::OkStatus();
 }
 
-// The upper (1 - level)/2 point; from the tail, which keeps the digits of levels near 1.
-double NormalQuantile(double level) {
-  const boost::math::normal_distribution<double, Quiet> normal;
-  return boost::math::quantile(boost::math::complement(normal, (1 - level) / 2));
-}
+// The upper (1 - level)/2 points; from the tail, which keeps the digits of levels near 1.
+double NormalPoint(double level) { return NormalUpperQuantile((1 - level) / 2); }
 
-double StudentQuantile(uint64_t n, double level) {
-  const boost::math::students_t_distribution<double, Quiet> student(static_cast<double>(n - 1));
-  return boost::math::quantile(boost::math::complement(student, (1 - level) / 2));
+double StudentPoint(uint64_t n, double level) {
+  return StudentUpperQuantile((1 - level) / 2, static_cast<double>(n - 1));
 }
 
 ConfidenceInterval Around(double center, double half_width, double level, std::string_view method) {
@@ -91,7 +71,7 @@ absl::StatusOr<ConfidenceInterval> Wilson(uint64_t successes, uint64_t n, double
   const double total = static_cast<double>(n);
   const double hits = static_cast<double>(successes);
   const double misses = static_cast<double>(n - successes);
-  const double z = NormalQuantile(level);
+  const double z = NormalPoint(level);
   const double z2 = z * z;
   const double center = (hits + z2 / 2) / (total + z2);
   const double half_width = z / (total + z2) * std::sqrt(hits * (misses / total) + z2 / 4);
@@ -108,8 +88,8 @@ absl::StatusOr<ConfidenceInterval> ClopperPearson(uint64_t successes, uint64_t n
   const double misses = static_cast<double>(n - successes);
   const double tail = (1 - level) / 2;
   ConfidenceInterval interval{0, 1, level, kMethodClopperPearson};
-  if (successes > 0) interval.lower = boost::math::ibeta_inv(hits, misses + 1, tail, Quiet());
-  if (successes < n) interval.upper = boost::math::ibetac_inv(hits + 1, misses, tail, Quiet());
+  if (successes > 0) interval.lower = BetaQuantile(tail, hits, misses + 1);
+  if (successes < n) interval.upper = BetaUpperQuantile(tail, hits + 1, misses);
   return interval;
 }
 
@@ -120,7 +100,7 @@ absl::StatusOr<ConfidenceInterval> StudentT(double mean, double standard_error, 
   if (absl::Status status = CheckEstimate("mean", mean, standard_error); !status.ok()) {
     return status;
   }
-  return Around(mean, StudentQuantile(n, level) * standard_error, level, kMethodStudentT);
+  return Around(mean, StudentPoint(n, level) * standard_error, level, kMethodStudentT);
 }
 
 absl::StatusOr<ConfidenceInterval> Normal(double estimate, double standard_error, double level) {
@@ -128,7 +108,7 @@ absl::StatusOr<ConfidenceInterval> Normal(double estimate, double standard_error
   if (absl::Status status = CheckEstimate("estimate", estimate, standard_error); !status.ok()) {
     return status;
   }
-  return Around(estimate, NormalQuantile(level) * standard_error, level, kMethodNormal);
+  return Around(estimate, NormalPoint(level) * standard_error, level, kMethodNormal);
 }
 
 absl::StatusOr<ConfidenceInterval> LogStudentT(double mean, double standard_error, uint64_t n,
@@ -151,7 +131,7 @@ absl::StatusOr<ConfidenceInterval> Delta(double estimate, double standard_error,
   if (absl::Status status = CheckEstimate("estimate", estimate, standard_error); !status.ok()) {
     return status;
   }
-  return Around(estimate, StudentQuantile(n, level) * standard_error, level, kMethodDelta);
+  return Around(estimate, StudentPoint(n, level) * standard_error, level, kMethodDelta);
 }
 
 absl::StatusOr<double> ZeroOfNUpperBound(uint64_t n, double level) {
