@@ -1,8 +1,6 @@
 #include "metrics/stats/moments.h"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -12,17 +10,18 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "fmt/format.h"
 #include "metrics/stats/exact_sum.h"
+#include "metrics/stats/serialization.h"
 
 namespace mirage::metrics {
 namespace {
 
-constexpr char kMomentsVersion = 1;
-constexpr char kRatioVersion = 1;
+constexpr uint8_t kMomentsVersion = 1;
+constexpr uint8_t kRatioVersion = 1;
 
 // Quotient of two exact sums: the leading double and one correction, which leaves the rounding of
 // the last addition.
@@ -42,63 +41,6 @@ ExactSum Count(uint64_t n) {
   sum.Add(static_cast<double>(n & 0xffffffffu));
   sum.AddProduct(static_cast<double>(n >> 32), 0x1p32);
   return sum;
-}
-
-void AppendUint64(std::string& out, uint64_t value) {
-  for (int i = 0; i < 8; ++i) out.push_back(static_cast<char>((value >> (8 * i)) & 0xff));
-}
-
-void AppendSum(std::string& out, const ExactSum& sum) {
-  const std::string bytes = sum.Serialize();
-  AppendUint64(out, bytes.size());
-  out += bytes;
-}
-
-// Reads fields one after the other; false at the end of the bytes.
-class Reader {
- public:
-  explicit Reader(std::string_view bytes) : bytes_(bytes) {}
-
-  bool Uint64(uint64_t& value) {
-    if (bytes_.size() < 8) return false;
-    value = 0;
-    for (int i = 0; i < 8; ++i) {
-      value |= static_cast<uint64_t>(static_cast<unsigned char>(bytes_[i])) << (8 * i);
-    }
-    bytes_.remove_prefix(8);
-    return true;
-  }
-
-  absl::Status Sum(std::string_view name, ExactSum& sum) {
-    uint64_t size = 0;
-    if (!Uint64(size) || bytes_.size() < size) {
-      return absl::InvalidArgumentError(fmt::format("moments: {} is cut short", name));
-    }
-    absl::StatusOr<ExactSum> read = ExactSum::Deserialize(bytes_.substr(0, size));
-    if (!read.ok()) {
-      return absl::InvalidArgumentError(fmt::format(
-          "moments: {}: {}", name,
-          std::string_view(read.status().message().data(), read.status().message().size())));
-    }
-    bytes_.remove_prefix(size);
-    sum = *read;
-    return absl::OkStatus();
-  }
-
-  bool AtEnd() const { return bytes_.empty(); }
-
- private:
-  std::string_view bytes_;
-};
-
-absl::Status CheckVersion(std::string_view bytes, char version) {
-  if (bytes.empty()) return absl::InvalidArgumentError("moments: no bytes");
-  if (bytes[0] != version) {
-    return absl::InvalidArgumentError(
-        fmt::format("moments: version {} is not {}; they were written by another release",
-                    static_cast<int>(static_cast<unsigned char>(bytes[0])), int{version}));
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -256,39 +198,33 @@ std::optional<double> Moments::max() const {
 }
 
 std::string Moments::Serialize() const {
-  std::string out(1, kMomentsVersion);
-  AppendUint64(out, count_);
-  AppendUint64(out, n_zero_);
-  AppendUint64(out, n_one_);
-  AppendUint64(out, std::bit_cast<uint64_t>(min_));
-  AppendUint64(out, std::bit_cast<uint64_t>(max_));
-  AppendSum(out, sum_);
-  AppendSum(out, squares_);
-  return out;
+  ByteWriter out(kMomentsVersion);
+  out.Uint64(count_);
+  out.Uint64(n_zero_);
+  out.Uint64(n_one_);
+  out.Double(min_);
+  out.Double(max_);
+  out.Sum(sum_);
+  out.Sum(squares_);
+  return std::move(out).Take();
 }
 
 absl::StatusOr<Moments> Moments::Deserialize(std::string_view bytes) {
-  if (absl::Status status = CheckVersion(bytes, kMomentsVersion); !status.ok()) return status;
-  Reader reader(bytes.substr(1));
+  ByteReader in(bytes, "moments", kMomentsVersion);
   Moments moments;
-  uint64_t min_bits = 0;
-  uint64_t max_bits = 0;
-  if (!reader.Uint64(moments.count_) || !reader.Uint64(moments.n_zero_) ||
-      !reader.Uint64(moments.n_one_) || !reader.Uint64(min_bits) || !reader.Uint64(max_bits)) {
-    return absl::InvalidArgumentError(
-        fmt::format("moments: {} bytes are too few for the counts", bytes.size()));
+  moments.count_ = in.Uint64("count");
+  moments.n_zero_ = in.Uint64("number of zeros");
+  moments.n_one_ = in.Uint64("number of ones");
+  moments.min_ = in.Double("min");
+  moments.max_ = in.Double("max");
+  moments.sum_ = in.Sum("sum");
+  moments.squares_ = in.Sum("squares");
+  if (moments.n_zero_ > moments.count_ || moments.n_one_ > moments.count_ - moments.n_zero_ ||
+      moments.n_infinite() > moments.count_ || moments.n_nan() > moments.count_ ||
+      std::isnan(moments.min_) || std::isnan(moments.max_)) {
+    in.Fail("counts contradict each other");
   }
-  moments.min_ = std::bit_cast<double>(min_bits);
-  moments.max_ = std::bit_cast<double>(max_bits);
-  if (absl::Status status = reader.Sum("sum", moments.sum_); !status.ok()) return status;
-  if (absl::Status status = reader.Sum("squares", moments.squares_); !status.ok()) return status;
-  const uint64_t finite_at_most = moments.count_;
-  if (!reader.AtEnd() || moments.n_zero_ > finite_at_most ||
-      moments.n_one_ > finite_at_most - moments.n_zero_ || moments.n_infinite() > moments.count_ ||
-      moments.n_nan() > moments.count_ || std::isnan(moments.min_) || std::isnan(moments.max_)) {
-    return absl::InvalidArgumentError(
-        "moments: counts contradict each other or bytes are left over");
-  }
+  if (absl::Status status = in.Finish(); !status.ok()) return status;
   return moments;
 }
 
@@ -336,35 +272,22 @@ std::optional<double> RatioMoments::standard_error() const {
 }
 
 std::string RatioMoments::Serialize() const {
-  std::string out(1, kRatioVersion);
-  AppendUint64(out, count_);
-  for (const ExactSum* sum : {&sum_x_, &sum_w_, &sum_xx_, &sum_xw_, &sum_ww_}) {
-    AppendSum(out, *sum);
-  }
-  return out;
+  ByteWriter out(kRatioVersion);
+  out.Uint64(count_);
+  for (const ExactSum* sum : {&sum_x_, &sum_w_, &sum_xx_, &sum_xw_, &sum_ww_}) out.Sum(*sum);
+  return std::move(out).Take();
 }
 
 absl::StatusOr<RatioMoments> RatioMoments::Deserialize(std::string_view bytes) {
-  if (absl::Status status = CheckVersion(bytes, kRatioVersion); !status.ok()) return status;
-  Reader reader(bytes.substr(1));
+  ByteReader in(bytes, "ratio moments", kRatioVersion);
   RatioMoments moments;
-  if (!reader.Uint64(moments.count_)) {
-    return absl::InvalidArgumentError(
-        fmt::format("moments: {} bytes are too few for the count", bytes.size()));
-  }
-  struct Field {
-    std::string_view name;
-    ExactSum* sum;
-  };
-  const std::array<Field, 5> fields = {{{"sum_x", &moments.sum_x_},
-                                        {"sum_w", &moments.sum_w_},
-                                        {"sum_xx", &moments.sum_xx_},
-                                        {"sum_xw", &moments.sum_xw_},
-                                        {"sum_ww", &moments.sum_ww_}}};
-  for (const Field& field : fields) {
-    if (absl::Status status = reader.Sum(field.name, *field.sum); !status.ok()) return status;
-  }
-  if (!reader.AtEnd()) return absl::InvalidArgumentError("moments: bytes are left over");
+  moments.count_ = in.Uint64("count");
+  moments.sum_x_ = in.Sum("sum_x");
+  moments.sum_w_ = in.Sum("sum_w");
+  moments.sum_xx_ = in.Sum("sum_xx");
+  moments.sum_xw_ = in.Sum("sum_xw");
+  moments.sum_ww_ = in.Sum("sum_ww");
+  if (absl::Status status = in.Finish(); !status.ok()) return status;
   return moments;
 }
 
