@@ -8,11 +8,14 @@
 #include <boost/math/distributions/students_t.hpp>
 #include <boost/math/policies/policy.hpp>
 #include <boost/math/special_functions/beta.hpp>
+#include <boost/math/special_functions/gamma.hpp>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <span>
+
+#include "metrics/stats/hypothesis.h"
 
 namespace mirage::metrics {
 namespace {
@@ -56,6 +59,18 @@ double NormalUpperQuantile(double p) {
 
 double StudentTail(double x, double df) { return boost::math::cdf(complement(Student(df), x)); }
 
+double StudentPValue(double t, double df, Alternative alternative) {
+  switch (alternative) {
+    case Alternative::kLess:
+      return StudentTail(-t, df);
+    case Alternative::kGreater:
+      return StudentTail(t, df);
+    case Alternative::kTwoSided:
+      break;
+  }
+  return 2 * StudentTail(std::abs(t), df);
+}
+
 double StudentUpperQuantile(double p, double df) {
   return boost::math::quantile(complement(Student(df), p));
 }
@@ -87,6 +102,10 @@ double BinomialTail(uint64_t k, uint64_t n, double share) {
 double BinomialPmf(uint64_t k, uint64_t n, double share) {
   if (k > n) return 0;
   return boost::math::pdf(Binomial(static_cast<double>(n), share), static_cast<double>(k));
+}
+
+double GammaRatio(double x, double delta) {
+  return 1 / boost::math::tgamma_delta_ratio(x, delta, Quiet());
 }
 
 double SortedQuantile(std::span<const double> sorted, double probability) {

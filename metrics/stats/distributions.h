@@ -15,6 +15,8 @@
 #include <cstdint>
 #include <span>
 
+#include "metrics/stats/hypothesis.h"
+
 namespace mirage::metrics {
 
 // P(Z <= x) of the standard normal distribution; 0 and 1 at the infinities.
@@ -31,6 +33,9 @@ double NormalUpperQuantile(double p);
 
 // P(T > x) of Student's distribution with `df` > 0 degrees of freedom.
 double StudentTail(double x, double df);
+
+// The p-value of a statistic that has Student's distribution under the null hypothesis.
+double StudentPValue(double t, double df, Alternative alternative);
 
 // The x with P(T > x) = p, p in (0, 1).
 double StudentUpperQuantile(double p, double df);
@@ -52,6 +57,9 @@ double BinomialTail(uint64_t k, uint64_t n, double share);
 
 // P(X = k); 0 for k > n.
 double BinomialPmf(uint64_t k, uint64_t n, double share);
+
+// Gamma(x + delta) / Gamma(x), x > 0, x + delta > 0.
+double GammaRatio(double x, double delta);
 
 // The quantile of ascending values at `probability` in [0, 1], interpolated linearly between order
 // statistics: type 7 of Hyndman and Fan (1996), American Statistician 50, the default of R and

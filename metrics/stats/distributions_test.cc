@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "gtest/gtest.h"
+#include "metrics/stats/hypothesis.h"
 
 namespace mirage::metrics {
 namespace {
@@ -77,6 +78,21 @@ TEST(DistributionsTest, StudentAgreesWithMpmath) {
     SCOPED_TRACE(testing::Message() << c.p << " with " << c.df);
     ExpectClose(StudentUpperQuantile(c.p, c.df), c.x);
   }
+}
+
+TEST(DistributionsTest, StudentsPValuesAreItsTails) {
+  ExpectClose(StudentPValue(2.5, 9, Alternative::kGreater), StudentTail(2.5, 9));
+  ExpectClose(StudentPValue(2.5, 9, Alternative::kLess), StudentTail(-2.5, 9));
+  ExpectClose(StudentPValue(2.5, 9, Alternative::kTwoSided), 2 * StudentTail(2.5, 9));
+  ExpectClose(StudentPValue(-2.5, 9, Alternative::kTwoSided), 2 * StudentTail(2.5, 9));
+}
+
+TEST(DistributionsTest, GammaRatioIsTheQuotient) {
+  ExpectClose(GammaRatio(3, 2), 12);
+  ExpectClose(GammaRatio(5.5, 1), 5.5);
+  ExpectClose(GammaRatio(4, -1), 1.0 / 3);
+  // Each of the two overflows.
+  ExpectClose(GammaRatio(1e6, 0.5), 999.99987500000781);
 }
 
 TEST(DistributionsTest, ChiSquaredAgreesWithMpmath) {

@@ -93,6 +93,17 @@ absl::StatusOr<ConfidenceInterval> ClopperPearson(uint64_t successes, uint64_t n
   return interval;
 }
 
+absl::StatusOr<ConfidenceInterval> BetaPosterior(uint64_t successes, uint64_t n, double level) {
+  if (absl::Status status = CheckShare(successes, n, level); !status.ok()) return status;
+  const double hits = static_cast<double>(successes);
+  const double misses = static_cast<double>(n - successes);
+  const double tail = (1 - level) / 2;
+  ConfidenceInterval interval{0, 1, level, kMethodBetaPosterior};
+  if (successes > 0) interval.lower = BetaQuantile(tail, hits + 1, misses + 1);
+  if (successes < n) interval.upper = BetaUpperQuantile(tail, hits + 1, misses + 1);
+  return interval;
+}
+
 absl::StatusOr<ConfidenceInterval> StudentT(double mean, double standard_error, uint64_t n,
                                             double level) {
   if (absl::Status status = CheckLevel(level); !status.ok()) return status;

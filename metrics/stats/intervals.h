@@ -14,14 +14,14 @@ struct ConfidenceInterval {
   double upper = 0;
   // Nominal coverage in (0, 1).
   double level = 0;
-  // "wilson", "clopper_pearson", "student_t", "student_t_log", "delta", "bootstrap_percentile" or
-  // "normal"; static storage.
+  // One of the names below; static storage.
   std::string_view method;
 };
 
 // Method names, as they appear in answers.
 inline constexpr std::string_view kMethodWilson = "wilson";
 inline constexpr std::string_view kMethodClopperPearson = "clopper_pearson";
+inline constexpr std::string_view kMethodBetaPosterior = "beta_posterior";
 inline constexpr std::string_view kMethodStudentT = "student_t";
 inline constexpr std::string_view kMethodLogStudentT = "student_t_log";
 inline constexpr std::string_view kMethodDelta = "delta";
@@ -42,7 +42,7 @@ enum class LogTransform {
 // Wilson's score interval for a share of k successes in n independent 0/1 items.
 // Valid for every k and n, also 0 of n and n of n: coverage averaged over true shares is close to
 // the level; for single shares near 0 or 1 (n p about 0.2) that of a 95 % interval drops to 84 %,
-// where ClopperPearson keeps its level. The default for 0/1 metrics. Within [0, 1].
+// where ClopperPearson keeps its level: interval_choice.h takes that one there. Within [0, 1].
 // Source: Wilson (1927), JASA 22; recommended by Brown, Cai, DasGupta (2001), Statist. Sci. 16.
 absl::StatusOr<ConfidenceInterval> Wilson(uint64_t successes, uint64_t n, double level);
 
@@ -51,6 +51,16 @@ absl::StatusOr<ConfidenceInterval> Wilson(uint64_t successes, uint64_t n, double
 // statements that must not overclaim ("above chance"). Source: Clopper, Pearson (1934),
 // Biometrika 26.
 absl::StatusOr<ConfidenceInterval> ClopperPearson(uint64_t successes, uint64_t n, double level);
+
+// The equal-tailed credible interval of the share's posterior Beta(1 + k, 1 + n - k), which starts
+// from a uniform prior. With 0 of n the lower end is 0, with n of n the upper end is 1: the tail on
+// that side is left in.
+// Valid for every k and n as a statement about the posterior. As a confidence interval its coverage
+// is right on average over uniform shares; for single shares near 0 or 1 that of a 95 % interval
+// drops to 79 %. Within [0, 1].
+// Source: Bayes' rule; for evaluations with small n, Bowyer, Aitchison, Ivanova (2025), arXiv
+// 2503.01747.
+absl::StatusOr<ConfidenceInterval> BetaPosterior(uint64_t successes, uint64_t n, double level);
 
 // mean +- t(n - 1) * standard_error.
 // Valid for the mean of n >= 2 independent values that are about normal, or for n of some dozens of

@@ -25,6 +25,8 @@ struct ShareCase {
   double exact_lower;
   double exact_upper;
   double zero_of_n;
+  double posterior_lower;
+  double posterior_upper;
 };
 
 struct MeanCase {
@@ -68,6 +70,11 @@ TEST(IntervalsTest, SharesAgreeWithStatsmodelsAndScipy) {
     ExpectNear(exact->lower, c.exact_lower, 1e-10);
     ExpectNear(exact->upper, c.exact_upper, 1e-10);
     EXPECT_EQ(exact->method, "clopper_pearson");
+    const auto posterior = BetaPosterior(c.successes, c.n, c.level);
+    ASSERT_TRUE(posterior.ok()) << posterior.status();
+    ExpectNear(posterior->lower, c.posterior_lower, 1e-10);
+    ExpectNear(posterior->upper, c.posterior_upper, 1e-10);
+    EXPECT_EQ(posterior->method, "beta_posterior");
     const auto zero = ZeroOfNUpperBound(c.n, c.level);
     ASSERT_TRUE(zero.ok());
     ExpectNear(*zero, c.zero_of_n, 1e-12);
@@ -114,7 +121,7 @@ TEST(IntervalsTest, SharesAreOrderedAndSymmetric) {
     double previous = -1;
     for (uint64_t k = 0; k <= n; ++k) {
       const double share = static_cast<double>(k) / static_cast<double>(n);
-      for (const auto& f : {Wilson, ClopperPearson}) {
+      for (const auto& f : {Wilson, ClopperPearson, BetaPosterior}) {
         const auto interval = f(k, n, 0.95);
         const auto mirrored = f(n - k, n, 0.95);
         ASSERT_TRUE(interval.ok() && mirrored.ok());
@@ -163,6 +170,7 @@ TEST(IntervalsTest, BadInputIsNamed) {
   for (double level : {0.0, 1.0, -0.5, 95.0, kNan, kInf}) {
     EXPECT_THAT(message(Wilson(1, 2, level)), HasSubstr("level is"));
     EXPECT_THAT(message(ClopperPearson(1, 2, level)), HasSubstr("level is"));
+    EXPECT_THAT(message(BetaPosterior(1, 2, level)), HasSubstr("level is"));
     EXPECT_THAT(message(StudentT(0, 1, 5, level)), HasSubstr("level is"));
     EXPECT_THAT(message(Normal(0, 1, level)), HasSubstr("level is"));
     EXPECT_THAT(message(Delta(0, 1, 5, level)), HasSubstr("level is"));

@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "metrics/stats/centered_sums.h"
 #include "metrics/stats/exact_sum.h"
 #include "metrics/stats/serialization.h"
 
@@ -22,26 +23,6 @@ namespace {
 
 constexpr uint8_t kMomentsVersion = 1;
 constexpr uint8_t kRatioVersion = 1;
-
-// Quotient of two exact sums: the leading double and one correction, which leaves the rounding of
-// the last addition.
-double Divide(const ExactSum& numerator, const ExactSum& denominator) {
-  const double divisor = denominator.Round();
-  const double first = numerator.Round() / divisor;
-  if (!std::isfinite(first) || !std::isfinite(divisor)) return first;
-  ExactSum rest = numerator;
-  rest.AddScaled(denominator, -first);
-  const double corrected = first + rest.Round() / divisor;
-  return std::isfinite(corrected) ? corrected : first;
-}
-
-ExactSum Count(uint64_t n) {
-  ExactSum sum;
-  // Two halves, because 2^64 - 1 is no double.
-  sum.Add(static_cast<double>(n & 0xffffffffu));
-  sum.AddProduct(static_cast<double>(n >> 32), 0x1p32);
-  return sum;
-}
 
 }  // namespace
 
@@ -159,26 +140,15 @@ void Moments::Merge(const Moments& other) {
 
 std::optional<double> Moments::mean() const {
   if (count_ == 0) return std::nullopt;
-  return Divide(sum_, Count(count_));
+  return Quotient(sum_, CountSum(count_));
 }
 
 std::optional<double> Moments::variance() const {
   if (count_ < 2 || n_infinite() > 0 || n_nan() > 0) return std::nullopt;
-  const double center = *mean();
-  const double n = static_cast<double>(count_);
-  if (!std::isfinite(center)) return std::nullopt;
-  // sum (x - c)^2 = sum x^2 - 2 c sum x + n c^2, exactly, for the double c next to the mean ...
-  ExactSum center_squared;
-  center_squared.AddSquare(center);
-  ExactSum about_center = squares_;
-  about_center.AddScaled(sum_, -2 * center);
-  about_center.AddScaled(center_squared, n);
-  // ... less what c misses of the mean.
-  ExactSum offset = sum_;
-  offset.AddScaled(Count(count_), -center);
-  const double missed = offset.Round();
-  const double squares = about_center.Round() - missed * missed / n;
-  return std::max(squares, 0.0) / (n - 1);
+  const double squares = CenteredProducts(sum_, sum_, squares_, count_);
+  // The sum overflows.
+  if (std::isnan(squares)) return std::nullopt;
+  return squares / (static_cast<double>(count_) - 1);
 }
 
 std::optional<double> Moments::standard_error() const {
@@ -252,7 +222,7 @@ std::optional<double> RatioMoments::ratio() const {
   if (count_ == 0 || weight == 0) return std::nullopt;
   // An infinite weight says nothing about the ratio.
   if (!std::isfinite(weight)) return std::numeric_limits<double>::quiet_NaN();
-  return Divide(sum_x_, sum_w_);
+  return Quotient(sum_x_, sum_w_);
 }
 
 std::optional<double> RatioMoments::standard_error() const {

@@ -82,13 +82,19 @@ def main() -> None:
     lines.append("};\nconstexpr ChiSquaredCase kChiSquaredCases[] = {  // x, df, P(X > x)")
     for df in (1.0, 2.0, 5.0, 40.0):
         for x in (0.0, 0.01, 1.0, 3.841458820694124, 30.0, 200.0):
-            lines.append(f"    {{{literal(x)}, {literal(df)}, {literal(chi_squared_tail(x, df))}}},")
+            lines.append(
+                f"    {{{literal(x)}, {literal(df)}, {literal(chi_squared_tail(x, df))}}},"
+            )
     lines.append("};\nconstexpr BetaPointCase kBetaPointCases[] = {  // p, a, b, lower x, upper x")
     for a, b in ((1.0, 1.0), (1.0, 6.0), (0.5, 10.5), (4.0, 2.0), (30.0, 71.0), (900.0, 12.0)):
         for p in (0.0005, 0.025, 0.05, 0.5, 0.95):
-            low = root(lambda t, p=p, a=a, b=b: beta_cdf(t, a, b) - mp.mpf(p), stats.beta.ppf(p, a, b))
+            low = root(
+                lambda t, p=p, a=a, b=b: beta_cdf(t, a, b) - mp.mpf(p), stats.beta.ppf(p, a, b)
+            )
             # P(X > x) = p is P(1 - X < 1 - x) = p for Beta(b, a).
-            high = 1 - root(lambda t, p=p, a=a, b=b: beta_cdf(t, b, a) - mp.mpf(p), stats.beta.ppf(p, b, a))
+            high = 1 - root(
+                lambda t, p=p, a=a, b=b: beta_cdf(t, b, a) - mp.mpf(p), stats.beta.ppf(p, b, a)
+            )
             values = ", ".join(literal(v) for v in (p, a, b, low, high))
             lines.append(f"    {{{values}}},")
     lines.append("};\nconstexpr BinomialCase kBinomialCases[] = {")
@@ -107,7 +113,9 @@ def main() -> None:
     lines.append("};\nconstexpr double kSample[] = {")
     sample = np.sort(np.random.default_rng(7).normal(size=13))
     lines += [f"    {literal(x)}," for x in sample]
-    lines.append("};\nconstexpr QuantileCase kQuantileCases[] = {  // probability, type 7 of kSample")
+    lines.append(
+        "};\nconstexpr QuantileCase kQuantileCases[] = {  // probability, type 7 of kSample"
+    )
     for p in (0.0, 0.01, 0.05, 0.25, 0.4999, 0.5, 0.9, 0.975, 1.0):
         lines.append(f"    {{{literal(p)}, {literal(np.quantile(sample, p))}}},")
     lines += ["};", "// clang-format on", ""]

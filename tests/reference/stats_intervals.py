@@ -54,7 +54,7 @@ def main() -> None:
         f"SciPy {scipy.__version__}, statsmodels {statsmodels.__version__}; do not edit.",
         "// clang-format off",
         "constexpr ShareCase kShareCases[] = {",
-        "    // successes, n, level, Wilson, Clopper-Pearson, upper bound of 0 of n",
+        "    // successes, n, level, Wilson, Clopper-Pearson, upper bound of 0 of n, posterior",
     ]
     for k, n in COUNTS:
         for level in LEVELS:
@@ -63,7 +63,12 @@ def main() -> None:
             exact = proportion_confint(k, n, alpha=1 - level, method="beta")
             # The one-sided bound of 0 of n: the beta quantile, not the closed form.
             zero = stats.beta.isf(1 - level, 1, n)
-            values = [*wilson, *exact, zero]
+            tail = (1 - level) / 2
+            posterior = [
+                0 if k == 0 else stats.beta.ppf(tail, 1 + k, 1 + n - k),
+                1 if k == n else stats.beta.isf(tail, 1 + k, 1 + n - k),
+            ]
+            values = [*wilson, *exact, zero, *posterior]
             text = ", ".join(literal(float(v)) for v in values)
             lines.append(f"    {{{k}u, {n}u, {level}, {text}}},")
     lines += ["};", "constexpr MeanCase kMeanCases[] = {"]
