@@ -1,11 +1,11 @@
 #include "metrics/stats/bootstrap.h"
 
 #include <algorithm>
-#include <boost/random/binomial_distribution.hpp>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
@@ -14,9 +14,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "fmt/format.h"
+#include "metrics/stats/bca.h"
+#include "metrics/stats/binomial_draw.h"
 #include "metrics/stats/distributions.h"
 #include "metrics/stats/intervals.h"
+#include "metrics/stats/parallel.h"
 #include "metrics/stats/random.h"
+#include "metrics/stats/resampled_sums.h"
 
 namespace mirage::metrics {
 namespace {
@@ -42,8 +46,120 @@ absl::Status CheckOptions(const BootstrapOptions& options) {
   return absl::OkStatus();
 }
 
+// Replicates that a thread takes at a time.
+constexpr size_t kShard = 16;
+
+// The value of every replicate; `make()` gives a function of the replicate's number, with working
+// memory of its own.
+template <class Make>
+std::vector<double> Replicate(const BootstrapOptions& options, const Make& make) {
+  std::vector<double> values(static_cast<size_t>(options.replicates));
+  ParallelFor((values.size() + kShard - 1) / kShard, options.threads, [&](size_t shard) {
+    auto value = make();
+    const size_t end = std::min(values.size(), (shard + 1) * kShard);
+    for (size_t i = shard * kShard; i < end; ++i) values[i] = value(i);
+  });
+  return values;
+}
+
+// The statistic without each unit in turn; values that several units leave may stand once.
+struct LeftOut {
+  std::vector<double> values;
+  // How many units leave each; empty where all stand for themselves.
+  std::vector<uint64_t> times;
+};
+
+// `leave_one_out` gives a LeftOut; called for BCa only.
+template <class LeaveOneOut>
 absl::StatusOr<BootstrapResult> Summarise(double estimate, std::vector<double> values,
-                                          double level) {
+                                          const BootstrapOptions& options,
+                                          const LeaveOneOut& leave_one_out) {
+  absl::StatusOr<BootstrapResult> result = PercentileResult(estimate, values, options.level);
+  if (!result.ok() || options.interval == BootstrapInterval::kPercentile) return result;
+  const LeftOut without = leave_one_out();
+  const absl::StatusOr<double> acceleration = Acceleration(without.values, without.times);
+  if (!acceleration.ok()) return acceleration.status();
+  const absl::StatusOr<ConfidenceInterval> interval =
+      BcaInterval(values, estimate, *acceleration, options.level);
+  if (!interval.ok()) return interval.status();
+  result->interval = *interval;
+  return result;
+}
+
+// The statistic without each unit in turn, from its sums (units x columns) and numbers of rows
+// (empty where all have one). A single unit cannot be left out: its own value stands for it, so
+// that the acceleration is 0.
+LeftOut WithoutEach(std::span<const double> sums, std::span<const double> unit_rows, size_t columns,
+                    std::span<const double> totals, double total_rows,
+                    absl::FunctionRef<double(std::span<const double> means)> statistic,
+                    const BootstrapOptions& options) {
+  const size_t units = sums.size() / columns;
+  std::vector<double> values(units);
+  constexpr size_t kUnits = 4096;
+  ParallelFor((units + kUnits - 1) / kUnits, options.threads, [&](size_t shard) {
+    std::vector<double> means(columns);
+    for (size_t i = shard * kUnits; i < std::min(units, (shard + 1) * kUnits); ++i) {
+      const bool only = units == 1;
+      const double rows = total_rows - (only ? 0 : unit_rows.empty() ? 1 : unit_rows[i]);
+      for (size_t j = 0; j < columns; ++j) {
+        means[j] = (totals[j] - (only ? 0 : sums[i * columns + j])) / rows;
+      }
+      values[i] = statistic(means);
+    }
+  });
+  return {std::move(values), {}};
+}
+
+std::vector<double> TotalsOf(std::span<const double> rows, size_t columns) {
+  std::vector<double> totals(columns);
+  for (size_t at = 0; at < rows.size(); at += columns) {
+    for (size_t j = 0; j < columns; ++j) totals[j] += rows[at + j];
+  }
+  return totals;
+}
+
+absl::Status CheckRows(size_t n) {
+  if (n > std::numeric_limits<uint32_t>::max()) {
+    return absl::InvalidArgumentError(fmt::format("{} rows: at most 2^32 - 1", n));
+  }
+  return absl::OkStatus();
+}
+
+// Draws whole groups of rows.
+std::vector<double> ResampleGroups(
+    std::span<const double> sums, std::span<const double> group_rows, size_t columns,
+    absl::FunctionRef<double(std::span<const double> means)> statistic,
+    const BootstrapOptions& options) {
+  const auto groups = static_cast<uint32_t>(group_rows.size());
+  return Replicate(options, [&] {
+    return [&, means = std::vector<double>(columns)](size_t replicate) mutable {
+      CounterRng rng(options.seed, replicate);
+      std::fill(means.begin(), means.end(), 0.0);
+      double drawn_rows = 0;
+      for (uint32_t draw = 0; draw < groups; ++draw) {
+        const uint32_t group = rng.Below32(groups);
+        const double* group_sums = &sums[group * columns];
+        for (size_t j = 0; j < columns; ++j) means[j] += group_sums[j];
+        drawn_rows += group_rows[group];
+      }
+      for (double& mean : means) mean /= drawn_rows;
+      return statistic(means);
+    };
+  });
+}
+
+}  // namespace
+
+absl::StatusOr<BootstrapResult> PercentileResult(double estimate, std::vector<double>& values,
+                                                 double level) {
+  if (!(level > 0 && level < 1)) {
+    return absl::InvalidArgumentError(
+        fmt::format("level is {}: must be between 0 and 1, for example 0.9", level));
+  }
+  if (values.size() < 2) {
+    return absl::InvalidArgumentError(
+        fmt::format("{} resampled values: at least 2 are needed", values.size()));
+  }
   if (std::isnan(estimate)) {
     return absl::InvalidArgumentError("statistic is NaN for the data: it must be a number");
   }
@@ -55,12 +171,12 @@ absl::StatusOr<BootstrapResult> Summarise(double estimate, std::vector<double> v
     }
     sum += values[i];
   }
-  BootstrapResult result;
-  result.estimate = estimate;
   const double count = static_cast<double>(values.size());
   const double mean = sum / count;
   double squares = 0;
   for (double value : values) squares += (value - mean) * (value - mean);
+  BootstrapResult result;
+  result.estimate = estimate;
   result.standard_error = std::isfinite(sum) ? std::sqrt(squares / (count - 1))
                                              : std::numeric_limits<double>::quiet_NaN();
   std::sort(values.begin(), values.end());
@@ -68,33 +184,6 @@ absl::StatusOr<BootstrapResult> Summarise(double estimate, std::vector<double> v
                      SortedQuantile(values, (1 + level) / 2), level, kMethodBootstrapPercentile};
   return result;
 }
-
-// `sums` holds units x columns; `unit_rows` the number of rows of each unit, empty where all have
-// one.
-std::vector<double> ResampleUnits(
-    std::span<const double> sums, std::span<const double> unit_rows, size_t columns,
-    absl::FunctionRef<double(std::span<const double> means)> statistic,
-    const BootstrapOptions& options) {
-  const uint32_t units = static_cast<uint32_t>(sums.size() / columns);
-  std::vector<double> means(columns);
-  std::vector<double> values(static_cast<size_t>(options.replicates));
-  for (size_t replicate = 0; replicate < values.size(); ++replicate) {
-    CounterRng rng(options.seed, replicate);
-    std::fill(means.begin(), means.end(), 0.0);
-    double drawn_rows = unit_rows.empty() ? static_cast<double>(units) : 0;
-    for (uint32_t draw = 0; draw < units; ++draw) {
-      const uint32_t unit = rng.Below32(units);
-      const double* unit_sums = &sums[unit * columns];
-      for (size_t j = 0; j < columns; ++j) means[j] += unit_sums[j];
-      if (!unit_rows.empty()) drawn_rows += unit_rows[unit];
-    }
-    for (double& mean : means) mean /= drawn_rows;
-    values[replicate] = statistic(means);
-  }
-  return values;
-}
-
-}  // namespace
 
 absl::StatusOr<BootstrapResult> BootstrapOfMeans(
     std::span<const double> rows, size_t columns,
@@ -114,18 +203,63 @@ absl::StatusOr<BootstrapResult> BootstrapOfMeans(
     }
   }
   const size_t n = rows.size() / columns;
-  if (n > kMaxRowsResampledSingly) {
+  if (absl::Status status = CheckRows(n); !status.ok()) return status;
+  if (n > options.max_rows_singly) {
     GroupedRows grouped(columns);
     for (size_t at = 0; at < rows.size(); at += columns) grouped.Add(rows.subspan(at, columns));
     return BootstrapOfMeans(grouped, statistic, options);
   }
-  std::vector<double> means(columns);
-  for (size_t at = 0; at < rows.size(); at += columns) {
-    for (size_t j = 0; j < columns; ++j) means[j] += rows[at + j];
-  }
-  for (double& mean : means) mean /= static_cast<double>(n);
-  return Summarise(statistic(means), ResampleUnits(rows, {}, columns, statistic, options),
-                   options.level);
+  const std::vector<double> totals = TotalsOf(rows, columns);
+  const double total_rows = static_cast<double>(n);
+  std::vector<double> means = totals;
+  for (double& mean : means) mean /= total_rows;
+  const ResampledSums resampled(rows, columns);
+  std::vector<double> values = Replicate(options, [&] {
+    return [&, drawn = std::vector<double>(columns)](size_t replicate) mutable {
+      resampled.Draw(options.seed, replicate, drawn);
+      for (double& mean : drawn) mean /= total_rows;
+      return statistic(drawn);
+    };
+  });
+  return Summarise(statistic(means), std::move(values), options, [&] {
+    return WithoutEach(rows, {}, columns, totals, total_rows, statistic, options);
+  });
+}
+
+absl::StatusOr<BootstrapResult> BootstrapOfRows(
+    size_t n, absl::FunctionRef<double(std::span<const uint32_t> rows)> statistic,
+    const BootstrapOptions& options) {
+  if (absl::Status status = CheckOptions(options); !status.ok()) return status;
+  if (n == 0) return absl::InvalidArgumentError("n is 0: at least one row is needed");
+  if (absl::Status status = CheckRows(n); !status.ok()) return status;
+  std::vector<uint32_t> all(n);
+  std::iota(all.begin(), all.end(), uint32_t{0});
+  std::vector<double> values = Replicate(options, [&] {
+    return [&, drawn = std::vector<uint32_t>(n)](size_t replicate) mutable {
+      CounterRng rng(options.seed, replicate);
+      for (uint32_t& row : drawn) row = rng.Below32(static_cast<uint32_t>(n));
+      return statistic(drawn);
+    };
+  });
+  return Summarise(statistic(all), std::move(values), options, [&] {
+    // A single row cannot be left out: see WithoutEach.
+    if (n == 1) return LeftOut{{statistic(all)}, {}};
+    std::vector<double> without(n);
+    constexpr size_t kRows = 64;
+    ParallelFor((n + kRows - 1) / kRows, options.threads, [&](size_t shard) {
+      const size_t begin = shard * kRows;
+      // All but one: rows begin as 1, 2, ..., and the hole moves up.
+      std::vector<uint32_t> rest(n - 1);
+      for (size_t i = 0; i < rest.size(); ++i) {
+        rest[i] = static_cast<uint32_t>(i < begin ? i : i + 1);
+      }
+      for (size_t i = begin; i < std::min(n, begin + kRows); ++i) {
+        if (i > begin) rest[i - 1] = static_cast<uint32_t>(i - 1);
+        without[i] = statistic(rest);
+      }
+    });
+    return LeftOut{std::move(without), {}};
+  });
 }
 
 GroupedRows::GroupedRows(size_t columns)
@@ -156,10 +290,15 @@ absl::StatusOr<BootstrapResult> BootstrapOfMeans(
     }
     means[i % columns] += sums[i];
   }
-  for (double& mean : means) mean /= static_cast<double>(rows.n());
+  const std::vector<double> totals = means;
+  const double total_rows = static_cast<double>(rows.n());
+  for (double& mean : means) mean /= total_rows;
   const auto group_rows = std::span<const double>(rows.rows()).first(groups);
-  return Summarise(statistic(means), ResampleUnits(sums, group_rows, columns, statistic, options),
-                   options.level);
+  return Summarise(statistic(means), ResampleGroups(sums, group_rows, columns, statistic, options),
+                   options, [&] {
+                     return WithoutEach(sums, group_rows, columns, totals, total_rows, statistic,
+                                        options);
+                   });
 }
 
 absl::StatusOr<BootstrapResult> BootstrapOfCounts(
@@ -181,38 +320,40 @@ absl::StatusOr<BootstrapResult> BootstrapOfCounts(
   if (n == 0) {
     return absl::InvalidArgumentError("counts are all 0: at least one item is needed");
   }
-  std::vector<double> resampled(counts.begin(), counts.end());
-  const double estimate = statistic(resampled);
-  std::vector<double> weights = resampled;
+  const std::vector<double> all(counts.begin(), counts.end());
+  std::vector<double> weights = all;
   for (double& weight : weights) weight += options.pseudo_count;
+  // The weights from i on, in one order whatever came before: no rounding is left over.
   std::vector<double> masses = weights;
   for (size_t i = masses.size() - 1; i > 0; --i) masses[i - 1] += masses[i];
 
-  std::vector<double> values(static_cast<size_t>(options.replicates));
-  for (size_t replicate = 0; replicate < values.size(); ++replicate) {
-    CounterRng rng(options.seed, replicate);
-    // Items that are left for the categories from i on.
-    uint64_t items = n;
-    for (size_t i = 0; i < counts.size(); ++i) {
-      uint64_t drawn = 0;
-      const double weight = weights[i];
-      // The weights from i on, in one order whatever came before: no rounding is left over.
-      const double mass = masses[i];
-      if (weight == mass) {
-        drawn = items;
-      } else if (weight > 0 && items > 0) {
-        const double share = weight / mass;
-        boost::random::binomial_distribution<int64_t, double> binomial(static_cast<int64_t>(items),
-                                                                       share);
-        // Inversion may step one past the end when rounding leaves some probability over.
-        drawn = std::min(static_cast<uint64_t>(binomial(rng)), items);
+  std::vector<double> values = Replicate(options, [&] {
+    return [&, resampled = std::vector<double>(counts.size())](size_t replicate) mutable {
+      CounterRng rng(options.seed, replicate);
+      // Items that are left for the categories from i on.
+      uint64_t items = n;
+      for (size_t i = 0; i < counts.size(); ++i) {
+        const uint64_t drawn =
+            weights[i] == masses[i] ? items : DrawBinomial(items, weights[i] / masses[i], rng);
+        resampled[i] = static_cast<double>(drawn);
+        items -= drawn;
       }
-      resampled[i] = static_cast<double>(drawn);
-      items -= drawn;
+      return statistic(resampled);
+    };
+  });
+  return Summarise(statistic(all), std::move(values), options, [&] {
+    LeftOut without;
+    std::vector<double> rest = all;
+    for (size_t i = 0; i < counts.size(); ++i) {
+      if (counts[i] == 0) continue;
+      // A single item cannot be left out: see WithoutEach.
+      if (n > 1) rest[i] -= 1;
+      without.values.push_back(statistic(rest));
+      without.times.push_back(counts[i]);
+      rest[i] = all[i];
     }
-    values[replicate] = statistic(resampled);
-  }
-  return Summarise(estimate, std::move(values), options.level);
+    return without;
+  });
 }
 
 }  // namespace mirage::metrics

@@ -1,12 +1,17 @@
 #include "metrics/stats/bootstrap.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <mutex>
+#include <optional>
+#include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -280,6 +285,166 @@ TEST(BootstrapOfCountsTest, PseudoCountsVanishInLargeSamples) {
   const auto with = BootstrapOfCounts(counts, first, {.replicates = 10'000, .pseudo_count = 0.5});
   ASSERT_TRUE(with.ok());
   EXPECT_NEAR(with->standard_error / std::sqrt(1000 * 0.3 * 0.7), 1, 0.02);
+}
+
+// The three ways to resample one set of values agree. Their means are multiples of 1/60; an end may
+// fall on the next one. An acceleration of the wrong sign would move the ends by three of them.
+TEST(BootstrapTest, RowsCountsAndMeansAgreeOnBca) {
+  CounterRng rng(9, 0);
+  std::vector<double> rows;
+  std::vector<uint64_t> counts(3);
+  for (int i = 0; i < 60; ++i) {
+    const uint32_t kind = std::min(rng.Below32(5), 2u);
+    ++counts[kind];
+    rows.push_back(kind);
+  }
+  const BootstrapOptions options = {
+      .seed = 4, .replicates = 20'000, .level = 0.9, .interval = BootstrapInterval::kBca};
+  const auto means = BootstrapOfMeans(rows, 1, First, options);
+  const auto any = BootstrapOfRows(
+      rows.size(),
+      [&](std::span<const uint32_t> drawn) {
+        double sum = 0;
+        for (const uint32_t row : drawn) sum += rows[row];
+        return sum / static_cast<double>(drawn.size());
+      },
+      options);
+  const auto kinds = BootstrapOfCounts(
+      counts,
+      [](std::span<const double> drawn) {
+        return (drawn[1] + 2 * drawn[2]) / (drawn[0] + drawn[1] + drawn[2]);
+      },
+      options);
+  ASSERT_TRUE(means.ok() && any.ok() && kinds.ok());
+  for (const auto* other : {&*any, &*kinds}) {
+    EXPECT_NEAR(other->estimate, means->estimate, 1e-14);
+    EXPECT_NEAR(other->interval.lower, means->interval.lower, 1.001 / 60);
+    EXPECT_NEAR(other->interval.upper, means->interval.upper, 1.001 / 60);
+    EXPECT_EQ(other->interval.method, "bootstrap_bca");
+  }
+  EXPECT_EQ(means->interval.method, "bootstrap_bca");
+}
+
+// What BCa is for: the mean of 20 exponential values at 90 %. 3000 data sets know a coverage to 0.6
+// %; the percentile interval misses too often (about 84 %), BCa less (about 86 %), and always on
+// the same data, so that the difference is known to 0.3 %.
+TEST(BootstrapTest, BcaCoversSkewedDataBetter) {
+  constexpr int kSets = 3000;
+  int percentile = 0;
+  int bca = 0;
+  for (int set = 0; set < kSets; ++set) {
+    const std::vector<double> xs = Exponentials(20, static_cast<uint64_t>(set));
+    BootstrapOptions options = {
+        .seed = static_cast<uint64_t>(set), .replicates = 500, .level = 0.9};
+    const auto covers = [&] {
+      const auto result = BootstrapOfMeans(xs, 1, First, options);
+      return result.ok() && result->interval.lower <= 1 && 1 <= result->interval.upper;
+    };
+    percentile += covers() ? 1 : 0;
+    options.interval = BootstrapInterval::kBca;
+    bca += covers() ? 1 : 0;
+  }
+  EXPECT_GT(bca, percentile + 0.008 * kSets);
+  EXPECT_GT(bca, 0.84 * kSets);
+  EXPECT_LT(bca, 0.90 * kSets);
+}
+
+TEST(BootstrapTest, ThreadsChangeNothing) {
+  for (const size_t n : {size_t{50}, size_t{5000}, size_t{12'000}}) {
+    const std::vector<double> rows = Exponentials(2 * n, 0);
+    const auto ratio = [](std::span<const double> m) { return m[0] / m[1]; };
+    std::optional<BootstrapResult> first;
+    for (const size_t singly : {size_t{0}, n}) {
+      first.reset();
+      for (const int threads : {1, 2, 8}) {
+        const auto result = BootstrapOfMeans(rows, 2, ratio,
+                                             {.seed = 1,
+                                              .replicates = 300,
+                                              .interval = BootstrapInterval::kBca,
+                                              .threads = threads,
+                                              .max_rows_singly = singly});
+        ASSERT_TRUE(result.ok()) << result.status();
+        if (!first.has_value()) first = *result;
+        EXPECT_EQ(result->interval.lower, first->interval.lower);
+        EXPECT_EQ(result->interval.upper, first->interval.upper);
+        EXPECT_EQ(result->standard_error, first->standard_error);
+      }
+    }
+  }
+  const auto median = [](std::span<const uint32_t> rows) {
+    std::vector<uint32_t> sorted(rows.begin(), rows.end());
+    std::sort(sorted.begin(), sorted.end());
+    return static_cast<double>(sorted[sorted.size() / 2]);
+  };
+  const auto one = BootstrapOfRows(200, median, {.interval = BootstrapInterval::kBca});
+  const auto two =
+      BootstrapOfRows(200, median, {.interval = BootstrapInterval::kBca, .threads = 2});
+  ASSERT_TRUE(one.ok() && two.ok());
+  EXPECT_EQ(one->interval.lower, two->interval.lower);
+  EXPECT_EQ(one->interval.upper, two->interval.upper);
+}
+
+// Above 4096 rows single rows are drawn by blocks: the error of the mean, known to 1.6 % from 2000
+// replicates.
+TEST(BootstrapTest, ManyRowsCanBeDrawnSingly) {
+  const std::vector<double> xs = Exponentials(20'000, 1);
+  const auto result =
+      BootstrapOfMeans(xs, 1, First, {.replicates = 2000, .max_rows_singly = xs.size()});
+  ASSERT_TRUE(result.ok());
+  const double error = StandardError(xs);
+  EXPECT_NEAR(result->standard_error, error, 4.5 * 0.016 * error);
+}
+
+TEST(BootstrapTest, LeavingOneOutKeepsTheOthers) {
+  // Sizes and sums of the rows that the statistic sees: all, n of them, or all but one.
+  std::mutex mutex;
+  std::set<std::pair<size_t, uint64_t>> seen;
+  const auto statistic = [&](std::span<const uint32_t> rows) {
+    uint64_t sum = 0;
+    for (const uint32_t row : rows) sum += uint64_t{1} << row;
+    const std::lock_guard lock(mutex);
+    if (rows.size() == 9) seen.emplace(rows.size(), sum);
+    return static_cast<double>(sum);
+  };
+  ASSERT_TRUE(BootstrapOfRows(10, statistic, {.interval = BootstrapInterval::kBca}).ok());
+  std::set<std::pair<size_t, uint64_t>> expected;
+  for (int i = 0; i < 10; ++i) expected.emplace(9, 1023 - (uint64_t{1} << i));
+  EXPECT_EQ(seen, expected);
+}
+
+TEST(BootstrapTest, BcaOfOneRowOrEqualRowsIsAPoint) {
+  const BootstrapOptions bca = {.interval = BootstrapInterval::kBca};
+  for (const std::vector<double>& rows : {std::vector<double>{3}, std::vector<double>{3, 3, 3}}) {
+    const auto means = BootstrapOfMeans(rows, 1, First, bca);
+    ASSERT_TRUE(means.ok()) << means.status();
+    EXPECT_EQ(means->interval.lower, 3);
+    EXPECT_EQ(means->interval.upper, 3);
+  }
+  const auto counts = BootstrapOfCounts(
+      std::vector<uint64_t>{0, 1}, [](std::span<const double> c) { return c[1]; }, bca);
+  ASSERT_TRUE(counts.ok()) << counts.status();
+  EXPECT_EQ(counts->interval.lower, 1);
+  const auto row = BootstrapOfRows(
+      1, [](std::span<const uint32_t> rows) { return rows.empty() ? 0.0 : 5.0; }, bca);
+  ASSERT_TRUE(row.ok()) << row.status();
+  EXPECT_EQ(row->interval.upper, 5);
+}
+
+TEST(BootstrapTest, RowsThatCannotBeResampledAreNamed) {
+  const auto zero = BootstrapOfRows(0, [](std::span<const uint32_t>) { return 0.0; }, {});
+  EXPECT_EQ(zero.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(zero.status().message()), HasSubstr("n is 0"));
+  const auto nan = BootstrapOfRows(3, [](std::span<const uint32_t>) { return std::nan(""); }, {});
+  EXPECT_THAT(std::string(nan.status().message()), HasSubstr("NaN"));
+  // More different rows than any resample has.
+  const auto largest =
+      BootstrapOfRows(30,
+                      [](std::span<const uint32_t> rows) {
+                        return static_cast<double>(std::set(rows.begin(), rows.end()).size());
+                      },
+                      {.interval = BootstrapInterval::kBca});
+  EXPECT_EQ(largest.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(largest.status().message()), HasSubstr("one side of the estimate"));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -140,6 +141,20 @@ std::optional<double> ClusteredMoments::intraclass_correlation() const {
   const double size = (n - summary->squared_sizes / n) / (c - 1);
   return (mean_square_between - mean_square_within) /
          (mean_square_between + (size - 1) * mean_square_within);
+}
+
+std::vector<double> ClusteredMoments::ClusterRows() const {
+  Sort();
+  std::vector<double> out;
+  for (size_t i = 0; i < rows_.size();) {
+    ExactSum sum;
+    const uint64_t cluster = rows_[i].cluster;
+    const size_t begin = i;
+    for (; i < rows_.size() && rows_[i].cluster == cluster; ++i) sum.Add(rows_[i].x);
+    out.push_back(sum.Round());
+    out.push_back(static_cast<double>(i - begin));
+  }
+  return out;
 }
 
 std::string ClusteredMoments::Serialize() const {

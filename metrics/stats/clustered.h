@@ -60,6 +60,11 @@ class ClusteredMoments {
   // Int. Statist. Rev. 54.
   std::optional<double> intraclass_correlation() const;
 
+  // Sum and number of values of each cluster, one pair after the other in the order of the
+  // clusters' numbers: rows for BootstrapOfMeans, where the ratio of the two means is the mean of
+  // the values.
+  std::vector<double> ClusterRows() const;
+
   // Canonical bytes with a version; equal samples give equal bytes. 16 bytes a value.
   std::string Serialize() const;
 

@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "metrics/stats/bootstrap.h"
 #include "metrics/stats/moments.h"
 #include "metrics/stats/random.h"
 #include "tests/support/sharding.h"
@@ -83,6 +85,25 @@ TEST(ClusteredTest, RepeatingEveryValueChangesTheOrdinaryErrorOnly) {
   ExpectClose(clustered.intraclass_correlation(), 1);
   // 5 in the limit of many clusters; the variances have n - 1 and C - 1 degrees of freedom.
   ExpectClose(clustered.design_effect(), 5 * (149.0 / 150) * (30.0 / 29));
+}
+
+// The bootstrap of clusters has the clustered error: known to 1.6 % from 2000 replicates, and of 40
+// clusters both know the truth alike. The bootstrap of values would have half of it.
+TEST(ClusteredTest, ClustersCanBeResampled) {
+  ClusteredMoments moments;
+  CounterRng rng(5, 0);
+  for (uint64_t cluster = 0; cluster < 40; ++cluster) {
+    const double shared = rng.Uniform();
+    for (uint32_t i = 0; i <= cluster % 8; ++i) moments.Add(cluster, shared + 0.1 * rng.Uniform());
+  }
+  const std::vector<double> rows = moments.ClusterRows();
+  ASSERT_EQ(rows.size(), 80u);
+  EXPECT_EQ(rows[2 * 9 + 1], 2);
+  const auto result = BootstrapOfMeans(
+      rows, 2, [](std::span<const double> m) { return m[0] / m[1]; }, {.replicates = 2000});
+  ASSERT_TRUE(result.ok());
+  ExpectClose(moments.mean(), result->estimate);
+  EXPECT_NEAR(result->standard_error, *moments.standard_error(), 0.12 * *moments.standard_error());
 }
 
 TEST(ClusteredTest, AnyShardingGivesTheSameBytes) {

@@ -26,6 +26,7 @@ inline constexpr std::string_view kMethodStudentT = "student_t";
 inline constexpr std::string_view kMethodLogStudentT = "student_t_log";
 inline constexpr std::string_view kMethodDelta = "delta";
 inline constexpr std::string_view kMethodBootstrapPercentile = "bootstrap_percentile";
+inline constexpr std::string_view kMethodBootstrapBca = "bootstrap_bca";
 inline constexpr std::string_view kMethodNormal = "normal";
 
 // Which function of the mean LogStudentT reports.

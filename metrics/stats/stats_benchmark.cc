@@ -9,7 +9,11 @@
 #include "benchmark/benchmark.h"
 #include "metrics/stats/bootstrap.h"
 #include "metrics/stats/exact_sum.h"
+#include "metrics/stats/hypothesis.h"
+#include "metrics/stats/intervals.h"
 #include "metrics/stats/moments.h"
+#include "metrics/stats/paired.h"
+#include "metrics/stats/permutation.h"
 #include "metrics/stats/random.h"
 
 namespace mirage::metrics {
@@ -127,6 +131,51 @@ void BmBootstrapOfCounts(benchmark::State& state) {
   }
 }
 BENCHMARK(BmBootstrapOfCounts)->Unit(benchmark::kMillisecond);
+
+// BCa of the mean of 100 000 values from 10 000 resamples, every row drawn singly.
+void BmBcaOfMean(benchmark::State& state) {
+  const std::vector<double> rows = Values(100'000);
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(BootstrapOfMeans(rows, 1,
+                                              [](std::span<const double> m) { return m[0]; },
+                                              {.seed = 1,
+                                               .replicates = 10'000,
+                                               .level = 0.95,
+                                               .interval = BootstrapInterval::kBca,
+                                               .threads = static_cast<int>(state.range(0)),
+                                               .max_rows_singly = rows.size()}));
+  }
+}
+BENCHMARK(BmBcaOfMean)->Arg(1)->Arg(2)->Unit(benchmark::kMillisecond)->UseRealTime();
+
+// The sign-flip test of 100 000 differences from 10 000 permutations.
+void BmPairedPermutation(benchmark::State& state) {
+  std::vector<double> differences = Values(100'000);
+  for (double& x : differences) x += 1;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(
+        PairedPermutation(differences, Alternative::kTwoSided,
+                          {.seed = 1, .threads = static_cast<int>(state.range(0))}));
+  }
+}
+BENCHMARK(BmPairedPermutation)->Arg(1)->Arg(2)->Unit(benchmark::kMillisecond)->UseRealTime();
+
+void BmPairedMomentsAdd(benchmark::State& state) {
+  const std::vector<double> values = Values(4096);
+  PairedMoments pairs;
+  for (auto _ : state) {
+    for (size_t i = 0; i + 1 < values.size(); ++i) pairs.Add(values[i], values[i + 1]);
+  }
+  benchmark::DoNotOptimize(pairs.mean_difference());
+  PerItem(state, values.size() - 1);
+}
+BENCHMARK(BmPairedMomentsAdd);
+
+void BmClopperPearson(benchmark::State& state) {
+  uint64_t k = 0;
+  for (auto _ : state) benchmark::DoNotOptimize(ClopperPearson(k++ % 1001, 1000, 0.95));
+}
+BENCHMARK(BmClopperPearson);
 
 }  // namespace
 }  // namespace mirage::metrics
