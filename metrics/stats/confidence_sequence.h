@@ -2,8 +2,7 @@
 //
 // An interval of intervals.h holds its level at one n that was fixed beforehand. Who looks while a
 // run goes on and stops when the result pleases is misled: Wilson's 95 % interval, looked at after
-// each of 2000 scores from the tenth on, misses a true share of 0.5 at some time in half of all
-// runs.
+// each of 2000 scores from the tenth on, misses a true share of 0.5 at some time in half the runs.
 // The intervals here hold their level at all times at once:
 //   P(there is any n at which interval() misses the mean) <= 1 - level,
 // so that one may look always, stop for any reason, and go on after a stop. The price is width: 1.5
@@ -28,10 +27,11 @@
 // | | 2000 | 0.018 | 0.020 | 0.070 | 0.090 | 0.019 |
 //
 // When valid: the mean of each score, given all earlier ones, is the same number, which the
-// interval is about. Independent documents of one population are such; so are the documents of a
-// finite test set in an order drawn at random (then `population` makes the intervals narrower
-// still). A test set that is sorted by subject or difficulty is not: shuffle it, with a seed,
-// before the run. The first three need nothing else, the last one a large n besides.
+// interval is about. Independent documents of a larger population are such, and the mean is that
+// population's. So are, with `population`, the documents of a finite test set in an order drawn at
+// random, and the mean is the test set's. A test set that is sorted by subject or difficulty is
+// not: shuffle it, with a seed, before the run. The first three classes need nothing else, the last
+// one a large n besides.
 //
 // A paired comparison: the difference of two models' scores in [0, 1] on the same document lies in
 // [-1, 1], and the comparison may stop as soon as the interval leaves 0 out:
@@ -51,12 +51,11 @@
 //   nothing then. A document without a score must not be left out silently: decide on a value for
 //   such documents before the run, or the mean is of those that could be scored.
 // - interval(): before the first score it is the whole range. FAILED_PRECONDITION once the
-// intervals
-//   of different times no longer overlap: either the rare event of probability 1 - level, or the
-//   mean changed over time, which is the likelier the smaller 1 - level is.
+//   intervals of different times no longer overlap: either the rare event of probability 1 - level,
+//   or the mean changed over time, which is the likelier the smaller 1 - level is.
 // - Serialize() gives canonical bytes with a version, options included; Deserialize() reads them
-// and
-//   returns INVALID_ARGUMENT for anything else. A sequence that was read goes on to the same bits.
+//   and returns INVALID_ARGUMENT for anything else. A sequence that was read goes on to the same
+//   bits.
 // - Not thread-safe. No run needs to end; counts go up to 2^53.
 #ifndef MIRAGE_METRICS_STATS_CONFIDENCE_SEQUENCE_H_
 #define MIRAGE_METRICS_STATS_CONFIDENCE_SEQUENCE_H_
@@ -94,13 +93,12 @@ struct CompensatedSum {
 
 // How the width of a SubGaussianSequence depends on n.
 enum class SequenceBoundary {
-  // sqrt((v + r) log((v + r) / (a^2 r))) / n, v = n (b - a)^2 / 4 the intrinsic time, r the one
-  // that
-  // makes it narrowest at `tuned_n`; a = 1 - level. Source: Howard et al. (2021), section 3.2, the
+  // sqrt((v + r) log((v + r) / (a^2 r))) / n with a = 1 - level, v = n (upper - lower)^2 / 4 the
+  // intrinsic time and r what makes it narrowest at `tuned_n`. Source: Howard et al. (2021), section 3.2, the
   // two-sided normal mixture.
   kNormalMixture,
   // k sqrt(v (1.4 log log_2(2 v / v0) + log(2 zeta(1.4) / a))) / n, k = (2^(1/4) + 2^(-1/4)) /
-  // sqrt(2), v0 = tuned_n (b - a)^2 / 4 and v not below v0: polynomial stitching with s = 1.4 and
+  // sqrt(2), v0 = tuned_n (upper - lower)^2 / 4 and v not below v0: polynomial stitching with s = 1.4 and
   // eta = 2. Narrows like sqrt(log log n / n), the best rate there is; tuned_n is the n at which it
   // starts to narrow like this, before which it is wide. Source: theorem 1 there.
   kStitched,
@@ -119,8 +117,8 @@ struct SubGaussianOptions {
 
 // The mean of bounded scores from their bounds alone: scores in [a, b] are sub-Gaussian with
 // variance proxy (b - a)^2 / 4. Non-asymptotic: holds for every n, and for every distribution on
-// [a, b]. Its width does not depend on the scores, so it wastes a low variance: 0.01 n hits in n
-// scores get an interval as wide as 0.5 n.
+// [a, b]. Its width does not depend on the scores, so it wastes a low variance: a share near 0.01
+// gets as wide an interval as one near 0.5.
 //
 // Under 100 bytes; Add 13 ns (normal mixture) or 22 ns (stitched), interval 2 ns.
 // Source: Howard, Ramdas, McAuliffe, Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence
@@ -169,9 +167,9 @@ struct EmpiricalBernsteinOptions {
 };
 
 // The mean of bounded scores from their spread: the predictable plug-in empirical Bernstein
-// sequence. Non-asymptotic. For scores in [0, 1], with a = 1 - level, m_i = (1/2 + x_1 + ... + x_i)
-// / (i + 1), s_i = (1/4 + sum_{j <= i} (x_j - m_j)^2) / (i + 1) and bets l_i = min(1/2, sqrt(2
-// log(2/a) / (s_{i-1} i log(1 + i)))):
+// sequence. Non-asymptotic. For scores in [0, 1], with a = 1 - level:
+//   m_i = (1/2 + x_1 + ... + x_i) / (i + 1),  s_i = (1/4 + sum_{j <= i} (x_j - m_j)^2) / (i + 1),
+//   l_i = min(1/2, sqrt(2 log(2/a) / (s_{i-1} i log(1 + i)))),
 //   sum l_i x_i / sum l_i +- (log(2/a) + sum (x_i - m_{i-1})^2 (-log(1 - l_i) - l_i)) / sum l_i.
 // Without replacement, x_i becomes x_i + (x_1 + ... + x_{i-1}) / (N - i + 1) in the first sum and
 // every sum l_i becomes sum l_i N / (N - i + 1); what the scores still to come can at most be
@@ -239,20 +237,23 @@ struct BettingOptions {
 // m and min(l_i, c/(1 - m)) on scores below it, c = 1/2, l_i those of EmpiricalBernsteinSequence
 // without their limit:
 //   up(m) = prod (1 + min(l_i, c/m) (x_i - m)), down(m) = prod (1 - min(l_i, c/(1 - m)) (x_i - m)).
-// If m is the mean, none of them ever reaches 2 / (1 - level) with a probability above 1 - level,
-// so the interval holds the m where neither did. Without replacement, each bet is against the mean
-// of the documents that are left if m is right, (N m - x_1 - ... - x_{i-1}) / (N - i + 1).
+// If m is the mean, the probability that one of them ever reaches 2 / (1 - level) is at most
+// 1 - level, so the interval holds the m where neither did. Without replacement, each bet is
+// against the mean of the documents that are left if m is right,
+// (N m - x_1 - ... - x_{i-1}) / (N - i + 1).
 //
 // Resolution: up falls and down rises with m, so a player's success at m rules out all means on
-// that side. Both are followed at m = 0, 1/cells, ..., 1; an end of the interval is the outermost
-// point that was ruled out, or the range's end. The reported interval therefore contains the exact
-// one (conservative, coverage is kept) and exceeds it by at most one cell at each end. Points that
-// were ruled out are dropped: what is kept, and the cost of Add, shrinks with the interval.
+// that side. Both are followed at m = 0, 1/cells, ..., 1; an end of the interval is the innermost
+// point that was ruled out on its side, or the range's end. The reported interval therefore
+// contains the exact one (conservative, coverage is kept) and exceeds it by at most one cell at
+// each end. Points that were ruled out are dropped: what is kept, and the cost of Add, shrinks with
+// the interval.
 //
 // Memory 16 bytes a point at first (160 kB for 10'000 cells), then about those inside the interval.
 // Add about 2 ns for each point inside (5 ns with a population): 3 us on average over 1000 scores
-// of a share of 0.3, 1.2 us over 10'000; interval 3 ns. Source: Waudby-Smith and Ramdas (2023),
-// theorem 3 and, without replacement, section 5.
+// of a share of 0.3, 1.2 us over 10'000; interval 3 ns.
+//
+// Source: Waudby-Smith and Ramdas (2023), theorem 3 and, without replacement, section 5.
 class BettingSequence {
  public:
   static absl::StatusOr<BettingSequence> Create(const BettingOptions& options = {});
