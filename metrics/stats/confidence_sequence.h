@@ -94,13 +94,14 @@ struct CompensatedSum {
 // How the width of a SubGaussianSequence depends on n.
 enum class SequenceBoundary {
   // sqrt((v + r) log((v + r) / (a^2 r))) / n with a = 1 - level, v = n (upper - lower)^2 / 4 the
-  // intrinsic time and r what makes it narrowest at `tuned_n`. Source: Howard et al. (2021), section 3.2, the
-  // two-sided normal mixture.
+  // intrinsic time and r what makes it narrowest at `tuned_n`. Source: Howard et al. (2021),
+  // section 3.2, the two-sided normal mixture.
   kNormalMixture,
-  // k sqrt(v (1.4 log log_2(2 v / v0) + log(2 zeta(1.4) / a))) / n, k = (2^(1/4) + 2^(-1/4)) /
-  // sqrt(2), v0 = tuned_n (upper - lower)^2 / 4 and v not below v0: polynomial stitching with s = 1.4 and
-  // eta = 2. Narrows like sqrt(log log n / n), the best rate there is; tuned_n is the n at which it
-  // starts to narrow like this, before which it is wide. Source: theorem 1 there.
+  // k sqrt(v (1.4 log log_2(2 v / v0) + log(2 zeta(1.4) / a))) / n with
+  // k = (2^(1/4) + 2^(-1/4)) / sqrt(2), v0 = tuned_n (upper - lower)^2 / 4 and v not below v0:
+  // polynomial stitching with s = 1.4 and eta = 2. Narrows like sqrt(log log n / n), the best rate
+  // there is; tuned_n is the n at which it starts to narrow like this, before which it is wide.
+  // Source: theorem 1 there.
   kStitched,
 };
 
