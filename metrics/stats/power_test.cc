@@ -49,8 +49,8 @@ struct DesignCase {
 struct SimulationCase {
   double question;
   double answer_a;
-  uint32_t answers_a;
   double answer_b;
+  uint32_t answers_a;
   uint32_t answers_b;
   double delta;
   uint64_t n;

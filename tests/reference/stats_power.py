@@ -190,7 +190,7 @@ def main() -> None:
     ):
         found = simulate(rng, question, (a, b), delta, n, total)
         lines.append(
-            f"    {{{question}, {a[0]}, {a[1]}u, {b[0]}, {b[1]}u, {delta}, {n}u, {total}u, "
+            f"    {{{question}, {a[0]}, {b[0]}, {a[1]}u, {b[1]}u, {delta}, {n}u, {total}u, "
             f"{literal(found)}}},"
         )
     lines += ["};", "constexpr ProportionCase kProportionCases[] = {"]
