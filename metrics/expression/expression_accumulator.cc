@@ -549,7 +549,8 @@ ExpressionValue ExpressionAccumulator::Value() const {
                        "negative number or the like)";
     return out;
   }
-  out.value = value;
+  // Adding +0 makes -0 a +0: the mean of nothing wrong is not "-0".
+  out.value = value + 0.0;
   out.error_reason.clear();
   FindError(values, out);
   const Expression::Aggregate& first = expression_.aggregates()[0];
@@ -658,8 +659,16 @@ absl::StatusOr<ExpressionAccumulator> ExpressionAccumulator::Deserialize(Express
   if (!ratio.ok()) return refuse(fmt::format("ratio: {}", text(ratio.status())));
   const std::optional<Expression::ErrorCore>& core = out.expression_.error_core();
   const bool has_ratio = core.has_value() && core->denominator.has_value();
-  if (ratio->count() > (has_ratio ? out.n_rows_ : 0)) {
-    return refuse("the ratio has more rows than were added");
+  uint64_t most = 0;
+  if (has_ratio) {
+    const auto counted = [&](uint32_t aggregate) {
+      return out.rows_[out.expression_.aggregates()[aggregate].row].n_counted;
+    };
+    most = std::min(counted(core->numerator), counted(*core->denominator));
+  }
+  if (ratio->count() > most) {
+    return refuse(
+        fmt::format("ratio has {}, more than its sums have, {}", Rows(ratio->count()), most));
   }
   out.ratio_ = *ratio;
   if (reader.left() != 0) return refuse("bytes are left over");

@@ -256,6 +256,10 @@ TEST(ExpressionAccumulatorTest, NothingCancelsAtABillion) {
   EXPECT_DOUBLE_EQ(*ValueOf("var(a)", {a}).value, 667'667'000.0 / 1024 / 1024 / 2000);
 }
 
+TEST(ExpressionAccumulatorTest, ZeroHasNoSign) {
+  EXPECT_EQ(std::bit_cast<uint64_t>(*ValueOf("-mean(a)", {{0, 0}}).value), 0u);
+}
+
 TEST(ExpressionAccumulatorTest, BadColumnsAreNamed) {
   constexpr std::string_view kNames[] = {"a", "b", "c"};
   ExpressionAccumulator accumulator(*Expression::Parse("mean(a + b)", kNames));
@@ -368,6 +372,18 @@ TEST(ExpressionAccumulatorTest, DeserializeRefusesOtherBytes) {
     ASSERT_EQ(read->Serialize(), other);
     read->Value();
   }
+}
+
+// The last part of the bytes: its version and its number of items.
+TEST(ExpressionAccumulatorTest, DeserializeRefusesARatioOfMoreRows) {
+  const ExpressionAccumulator whole = Over("sum(a) / sum(b)", {{1, 2, 5}, {1, 3, 4}});
+  std::string bytes = whole.Serialize();
+  const size_t ratio = bytes.rfind(std::string("\x01\x03\0\0\0\0\0\0\0", 9));
+  ASSERT_NE(ratio, std::string::npos);
+  EXPECT_TRUE(ExpressionAccumulator::Deserialize(whole.expression(), bytes).ok());
+  bytes[ratio + 1] = 4;
+  EXPECT_THAT(Message(ExpressionAccumulator::Deserialize(whole.expression(), bytes).status()),
+              HasSubstr("ratio has 4 rows, more than its sums have, 3"));
 }
 
 }  // namespace

@@ -224,6 +224,8 @@ absl::StatusOr<double> MajorityOfK(uint64_t n_correct, uint64_t n_samples, uint6
   const auto mode =
       static_cast<uint64_t>(static_cast<double>(k + 1) * (static_cast<double>(n_correct + 1) /
                                                           static_cast<double>(n_samples + 2)));
+  // Below it a term may round to itself for ever.
+  constexpr double kLeastTerm = std::numeric_limits<double>::min();
   // Terms of the hypergeometric distribution relative to the one at the mode: no factorial, and
   // nothing cancels in their sum.
   CompensatedSum won;
@@ -244,12 +246,12 @@ absl::StatusOr<double> MajorityOfK(uint64_t n_correct, uint64_t n_samples, uint6
   const uint64_t start = std::clamp(mode, least, most);
   take(start, 1);
   double term = 1;
-  for (uint64_t right = start; right < most && term > 0; ++right) {
+  for (uint64_t right = start; right < most && term > kLeastTerm; ++right) {
     term *= ratio(right);
     take(right + 1, term);
   }
   term = 1;
-  for (uint64_t right = start; right > least && term > 0; --right) {
+  for (uint64_t right = start; right > least && term > kLeastTerm; --right) {
     term /= ratio(right - 1);
     take(right - 1, term);
   }

@@ -114,6 +114,8 @@ TEST(RepeatsTest, MajorityAgreesWithExactFractions) {
     ExpectRelative(*share, c.share, 1e-10);
   }
   EXPECT_NEAR(MajorityOfK(500'000'000, 1'000'000'000, 10'000'000).value(), 0.5, 1e-13);
+  // Far from the mode terms must end, not stay at the least double: a billion steps otherwise.
+  EXPECT_NEAR(MajorityOfK(kMaxRepeats / 2, kMaxRepeats, 1'000'000'000).value(), 0.5, 1e-12);
   EXPECT_EQ(MajorityOfK(0, 1'000'000'000, 1'000'000'000).value(), 0);
 }
 
