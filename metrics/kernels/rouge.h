@@ -52,7 +52,7 @@ struct RougeOptions {
   // Compare stems.
   bool stemmer = false;
   // ROUGE-L has no value where M * L is above this: a model that never stops must not cost minutes
-  // a sample. The default, 131072 x 131072 tokens, takes a fraction of a second. For ROUGE-Lsum, L
+  // a sample. The default, 131072 x 131072 tokens, takes about a second for all. For ROUGE-Lsum, L
   // is the sum over sentences of their lengths, each rounded up to a multiple of 64, and M that of
   // their lengths plus 8: what they cost.
   uint64_t max_cells = uint64_t{1} << 34;

@@ -13,8 +13,8 @@
 //
 // Edge cases: the empty text gives the empty text. An invalid byte (units.h) is one character
 // without a category: it stays, and to char it is a token. Categories are Unicode 15.0's
-// (utf8proc), those of sacrebleu are of the regex module's Unicode (17.0 in 2026): a punctuation
-// mark or symbol that is younger than 15.0 is not separated here.
+// (utf8proc), those of sacrebleu are of the Unicode of its regex module, which is newer: a
+// punctuation mark or symbol that is younger than 15.0 is not separated here.
 //
 // Complexity: O(bytes).
 #ifndef MIRAGE_METRICS_TEXT_BLEU_TOKENIZER_H_

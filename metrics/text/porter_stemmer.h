@@ -1,7 +1,7 @@
 // Porter's stemmer in the variant of NLTK, which ROUGE uses.
 //
 // Definition: M. F. Porter, "An algorithm for suffix stripping" (Program 14, 1980), with the
-// deviations of nltk.stem.PorterStemmer's default mode, NLTK_EXTENSIONS (3.7 to 3.10 agree): a
+// deviations of nltk.stem.PorterStemmer's default mode, NLTK_EXTENSIONS, as of NLTK 3.10: a
 // table of irregular words, words of one and two letters left alone, -ies and -ied of four-letter
 // words to -ie, -y to -i after any consonant, -bli to -ble, -alli before the other rules of step 2,
 // -fulli and -logi, and a stem of vowel and consonant counted as ending in consonant, vowel,
