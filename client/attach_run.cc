@@ -208,6 +208,7 @@ class Attachment {
     v1::SummarizeRunRequest request;
     request.set_name(name);
     request.set_level(options_.level);
+    request.set_interval_method(options_.interval);
     request.set_seed(options_.seed);
     const auto stream = runs_->SummarizeRun(&context, request);
     v1::RunSummary summary;

@@ -24,6 +24,8 @@ using ScoresSink =
 struct AttachRunOptions {
   // Nominal coverage of intervals.
   double level = 0.95;
+  // Interval of shares of right answers, as SummarizeRunRequest.interval_method.
+  std::string interval = "auto";
   // Seed of every bootstrap.
   uint64_t seed = 0;
   // Unit of text comparisons; empty for the sidecar's default.

@@ -90,6 +90,13 @@ void AddAttach(CLI::App& app, AttachOptions& options, std::string& input_format)
           },
           "0..1"))
       ->capture_default_str();
+  attach
+      ->add_option("--interval", options.interval,
+                   "Interval of shares of right answers: auto chooses by the counts, else wilson, "
+                   "clopper_pearson, beta_posterior, student_t or normal")
+      ->check(CLI::IsMember(
+          {"auto", "wilson", "clopper_pearson", "beta_posterior", "student_t", "normal"}))
+      ->capture_default_str();
   attach->add_option("--seed", options.seed, "Seed of every bootstrap")
       ->check(CLI::Validator(
           [](std::string& text) {

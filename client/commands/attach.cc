@@ -245,6 +245,7 @@ class AttachCommand {
     SampleFiles sample_files(FolderOf(**reader), found.date,
                              [&](const absl::Status& status) { TellUnwritten(status); });
     AttachRunOptions attach{.level = options_.level,
+                            .interval = options_.interval,
                             .seed = options_.seed,
                             .tokenizer = options_.tokenizer,
                             .forget = options_.sidecar.empty()};

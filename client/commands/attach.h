@@ -35,6 +35,8 @@ struct AttachOptions {
   bool quiet = false;
   std::string tokenizer = "codepoints";
   double level = 0.95;
+  // "auto", "wilson", "clopper_pearson", "beta_posterior", "student_t" or "normal".
+  std::string interval = "auto";
   uint64_t seed = 0;
   // A row larger than this is refused, in MiB: at most 128, since the batch that it is in
   // must fit into a message (server::kMaxMessageBytes).

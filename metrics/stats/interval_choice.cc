@@ -58,6 +58,17 @@ absl::Status Unfit(std::string_view message) {
   return absl::FailedPreconditionError(absl::string_view(message.data(), message.size()));
 }
 
+std::string_view NameOf(IntervalMethod method) {
+  for (const IntervalMethodInfo& info : kMethods) {
+    if (info.method == method) return info.name;
+  }
+  return "";
+}
+
+bool HasFewCounts(uint64_t successes, uint64_t n) {
+  return std::min(successes, n - std::min(successes, n)) < kFewCounts;
+}
+
 // Why there is no interval for the mean of such values at all; OK if there is one.
 absl::Status CheckValues(const Moments& values) {
   if (values.count() == 0) return Unfit("no interval: there are no values");
@@ -70,21 +81,6 @@ absl::Status CheckValues(const Moments& values) {
                              values.count()));
   }
   return absl::OkStatus();
-}
-
-absl::StatusOr<ConfidenceInterval> ShareInterval(const Moments& values, double level,
-                                                 IntervalMethod method) {
-  if (!values.IsBinary()) {
-    return Unfit("no interval of a share: there are values other than 0 and 1; use student_t");
-  }
-  switch (method) {
-    case IntervalMethod::kClopperPearson:
-      return ClopperPearson(values.successes(), values.count(), level);
-    case IntervalMethod::kBetaPosterior:
-      return BetaPosterior(values.successes(), values.count(), level);
-    default:
-      return Wilson(values.successes(), values.count(), level);
-  }
 }
 
 // The standard error to make an interval of; a status where it would have the width 0.
@@ -119,9 +115,8 @@ absl::StatusOr<IntervalMethod> ParseIntervalMethod(std::string_view name) {
 absl::StatusOr<IntervalMethod> ChooseMethod(const Moments& values) {
   if (absl::Status status = CheckValues(values); !status.ok()) return status;
   if (values.IsBinary()) {
-    const uint64_t failures = values.count() - values.successes();
-    return std::min(values.successes(), failures) < kFewCounts ? IntervalMethod::kClopperPearson
-                                                               : IntervalMethod::kWilson;
+    return HasFewCounts(values.successes(), values.count()) ? IntervalMethod::kClopperPearson
+                                                            : IntervalMethod::kWilson;
   }
   if (absl::StatusOr<double> error = UsableError(values); !error.ok()) return error.status();
   return IntervalMethod::kStudentT;
@@ -140,7 +135,10 @@ absl::StatusOr<ConfidenceInterval> MeanInterval(const Moments& values, double le
     method = *chosen;
   }
   if (method != IntervalMethod::kStudentT && method != IntervalMethod::kNormal) {
-    return ShareInterval(values, level, method);
+    if (!values.IsBinary()) {
+      return Unfit("no interval of a share: there are values other than 0 and 1; use student_t");
+    }
+    return ShareInterval(values.successes(), values.count(), level, method);
   }
   absl::StatusOr<double> error = UsableError(values);
   if (!error.ok()) return error.status();
@@ -148,9 +146,32 @@ absl::StatusOr<ConfidenceInterval> MeanInterval(const Moments& values, double le
   return StudentT(*values.mean(), *error, values.count(), level);
 }
 
+absl::StatusOr<ConfidenceInterval> ShareInterval(uint64_t successes, uint64_t n, double level,
+                                                 IntervalMethod method) {
+  switch (method) {
+    case IntervalMethod::kAuto:
+      return HasFewCounts(successes, n) ? ClopperPearson(successes, n, level)
+                                        : Wilson(successes, n, level);
+    case IntervalMethod::kWilson:
+      return Wilson(successes, n, level);
+    case IntervalMethod::kClopperPearson:
+      return ClopperPearson(successes, n, level);
+    case IntervalMethod::kBetaPosterior:
+      return BetaPosterior(successes, n, level);
+    case IntervalMethod::kStudentT:
+    case IntervalMethod::kNormal:
+      break;
+  }
+  if (successes > n || n == 0) return Wilson(successes, n, level);
+  Moments values;
+  values.AddRepeated(1, successes);
+  values.AddRepeated(0, n - successes);
+  return MeanInterval(values, level, method);
+}
+
 std::string IntervalSignature(const ConfidenceInterval& interval, IntervalMethod asked) {
   return fmt::format("interval={}|level={}|chosen={}|v1", interval.method, interval.level,
-                     asked == IntervalMethod::kAuto ? "auto" : "user");
+                     NameOf(asked) == interval.method ? "user" : "auto");
 }
 
 }  // namespace mirage::metrics

@@ -65,7 +65,12 @@ absl::StatusOr<IntervalMethod> ChooseMethod(const Moments& values);
 absl::StatusOr<ConfidenceInterval> MeanInterval(const Moments& values, double level,
                                                 IntervalMethod method = IntervalMethod::kAuto);
 
-// As it stands behind a value: "interval=wilson|level=0.95|chosen=auto|v1", or "chosen=user".
+// The same for a share of which only the counts are known.
+absl::StatusOr<ConfidenceInterval> ShareInterval(uint64_t successes, uint64_t n, double level,
+                                                 IntervalMethod method = IntervalMethod::kAuto);
+
+// As it stands behind a value: "interval=wilson|level=0.95|chosen=auto|v1", or "chosen=user" where
+// `asked` is the method of the interval.
 std::string IntervalSignature(const ConfidenceInterval& interval, IntervalMethod asked);
 
 }  // namespace mirage::metrics

@@ -50,6 +50,22 @@ TEST(IntervalChoiceTest, SharesAreTakenByTheirCounts) {
   }
 }
 
+TEST(IntervalChoiceTest, CountsAloneGiveTheSame) {
+  for (const IntervalMethodInfo& info : IntervalMethods()) {
+    for (const auto& [k, n] : {std::pair{0u, 3u}, {2u, 10u}, {40u, 100u}}) {
+      const auto counts = ShareInterval(k, n, 0.9, info.method);
+      const auto values = MeanInterval(Share(k, n), 0.9, info.method);
+      ASSERT_EQ(counts.status(), values.status()) << info.name;
+      if (!counts.ok()) continue;
+      EXPECT_EQ(counts->lower, values->lower);
+      EXPECT_EQ(counts->upper, values->upper);
+      EXPECT_EQ(counts->method, values->method);
+    }
+    EXPECT_FALSE(ShareInterval(3, 2, 0.9, info.method).ok());
+    EXPECT_FALSE(ShareInterval(0, 0, 0.9, info.method).ok());
+  }
+}
+
 TEST(IntervalChoiceTest, OtherValuesGetStudents) {
   const Moments values = Of({0.5, 0, 1, 0.25});
   EXPECT_EQ(*ChooseMethod(values), IntervalMethod::kStudentT);
@@ -103,6 +119,9 @@ TEST(IntervalChoiceTest, TheSignatureSaysWhoChose) {
             "interval=clopper_pearson|level=0.95|chosen=auto|v1");
   EXPECT_EQ(IntervalSignature(*interval, IntervalMethod::kClopperPearson),
             "interval=clopper_pearson|level=0.95|chosen=user|v1");
+  // Asked for another, which was not for these values.
+  EXPECT_EQ(IntervalSignature(*interval, IntervalMethod::kWilson),
+            "interval=clopper_pearson|level=0.95|chosen=auto|v1");
 }
 
 // The exact coverage of a method: the sum of the probabilities of the counts whose interval holds

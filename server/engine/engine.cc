@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
+#include "metrics/stats/interval_choice.h"
 #include "server/engine/group.h"
 
 namespace mirage::server {
@@ -321,6 +322,14 @@ absl::Status Engine::Summarize(const v1::SummarizeRunRequest& request,
   if (!(options.level > 0 && options.level < 1)) {
     return absl::InvalidArgumentError(
         fmt::format("level is {}: it lies between 0 and 1, as 0.95", options.level));
+  }
+  if (!request.interval_method().empty()) {
+    auto method = metrics::ParseIntervalMethod(request.interval_method());
+    if (!method.ok()) {
+      return absl::InvalidArgumentError(
+          fmt::format("interval_method: {}", std::string(method.status().message())));
+    }
+    options.interval = *method;
   }
   const auto found = Find(request.name());
   if (!found.ok()) return found.status();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "metrics/registry/registry.h"
+#include "metrics/stats/interval_choice.h"
 #include "metrics/stats/intervals.h"
 
 namespace mirage::server {
@@ -78,7 +79,7 @@ std::optional<Pooled> Pool(std::string_view metric, std::span<const v1::TaskSumm
         interval->lower = std::max(interval->lower, info->lower_bound);
         interval->upper = std::min(interval->upper, info->upper_bound);
       }
-      SetInterval(*interval, &s);
+      SetInterval(*interval, metrics::IntervalMethod::kAuto, &s);
     }
   }
   s.set_summary(out.parts.front()->summary());

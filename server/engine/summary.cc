@@ -13,6 +13,7 @@
 #include "metrics/emergence/risk.h"
 #include "metrics/registry/registry.h"
 #include "metrics/stats/bootstrap.h"
+#include "metrics/stats/interval_choice.h"
 #include "metrics/stats/intervals.h"
 
 namespace mirage::server {
@@ -21,6 +22,7 @@ namespace {
 using metrics::Aggregation;
 using metrics::ConfidenceInterval;
 using metrics::Evidence;
+using metrics::IntervalMethod;
 using metrics::MetricInfo;
 using Scored = v1::ScoreColumn::Aggregation;
 
@@ -46,17 +48,20 @@ std::optional<ConfidenceInterval> Optional(absl::StatusOr<ConfidenceInterval> in
 
 // The mean of a column. `share` says that the metric is a share of right answers, so
 // that values of 0 and 1 are counts; a finer metric may be all zeros by chance.
-Estimate FromMoments(const metrics::Moments& values, bool share, double level) {
+Estimate FromMoments(const metrics::Moments& values, bool share, const SummaryOptions& options) {
   Estimate out{.value = values.mean(),
                .stderr_ = values.standard_error(),
                .n = values.count(),
                .n_infinite = values.n_infinite()};
-  if (share && values.IsBinary()) {
-    out.interval = Optional(metrics::Wilson(values.successes(), values.count(), level));
-  } else if (out.stderr_.has_value() && *out.stderr_ > 0) {
-    // Equal values have no spread to make an interval of: it is left out, since
-    // one of width 0 would claim certainty.
-    out.interval = Optional(metrics::StudentT(*out.value, *out.stderr_, out.n, level));
+  // A method for shares is not for other values.
+  const IntervalMethod chosen =
+      share && values.IsBinary() ? IntervalMethod::kAuto : IntervalMethod::kStudentT;
+  const bool named = options.interval == IntervalMethod::kNormal ||
+                     (chosen == IntervalMethod::kAuto && options.interval != chosen);
+  out.interval =
+      Optional(metrics::MeanInterval(values, options.level, named ? options.interval : chosen));
+  if (named && !out.interval.has_value()) {
+    out.interval = Optional(metrics::MeanInterval(values, options.level, chosen));
   }
   return out;
 }
@@ -97,10 +102,12 @@ Estimate FromRatio(const metrics::RatioMoments& ratio, double level, const Trans
   return out;
 }
 
-Estimate FromReported(const ReportedMetricColumn& column, const MetricInfo* info, double level) {
+Estimate FromReported(const ReportedMetricColumn& column, const MetricInfo* info,
+                      const SummaryOptions& options) {
+  const double level = options.level;
   switch (column.aggregation) {
     case Scored::MEAN:
-      return FromMoments(column.values, info == nullptr || info->sharp, level);
+      return FromMoments(column.values, info == nullptr || info->sharp, options);
     case Scored::EXP_NEG_MEAN:
       return FromLogMoments(column.values, level);
     case Scored::EXP_NEG_RATIO:
@@ -115,10 +122,10 @@ Estimate FromReported(const ReportedMetricColumn& column, const MetricInfo* info
   }
 }
 
-Estimate FromComputed(const ComputedMetric& metric, double level) {
+Estimate FromComputed(const ComputedMetric& metric, const SummaryOptions& options) {
   return metric.info->aggregation == Aggregation::kExpNegMean
-             ? FromLogMoments(metric.values, level)
-             : FromMoments(metric.values, metric.info->sharp, level);
+             ? FromLogMoments(metric.values, options.level)
+             : FromMoments(metric.values, metric.info->sharp, options);
 }
 
 // The calibration error, with a percentile interval: the counts of right and wrong
@@ -164,10 +171,10 @@ void Clip(const MetricInfo* info, Estimate& estimate) {
   interval.upper = std::clamp(interval.upper, info->lower_bound, info->upper_bound);
 }
 
-void Fill(const Estimate& from, v1::MetricSummary* to) {
+void Fill(const Estimate& from, IntervalMethod asked, v1::MetricSummary* to) {
   if (from.value.has_value() && !std::isnan(*from.value)) to->set_value(*from.value);
   if (from.stderr_.has_value() && std::isfinite(*from.stderr_)) to->set_stderr(*from.stderr_);
-  if (from.interval.has_value()) SetInterval(*from.interval, to);
+  if (from.interval.has_value()) SetInterval(*from.interval, asked, to);
   to->set_n(static_cast<uint32_t>(from.n));
   to->set_n_infinite(static_cast<uint32_t>(from.n_infinite));
 }
@@ -353,7 +360,7 @@ class TaskSummarizer {
     const bool has_rows =
         r.column != nullptr && r.column->values.count() + r.column->ratio.count() > 0;
     if (has_rows) {
-      r.estimate = FromReported(*r.column, r.info, options_.level);
+      r.estimate = FromReported(*r.column, r.info, options_);
       if (!r.estimate.value.has_value() &&
           r.column->aggregation == Scored::AGGREGATION_UNSPECIFIED) {
         out_.add_warnings(
@@ -362,10 +369,10 @@ class TaskSummarizer {
                         stated.metric()));
       }
     } else if (r.computed != nullptr && r.computed->values.count() > 0) {
-      r.estimate = FromComputed(*r.computed, options_.level);
+      r.estimate = FromComputed(*r.computed, options_);
     }
     Clip(r.info, r.estimate);
-    Fill(r.estimate, &m);
+    Fill(r.estimate, options_.interval, &m);
     if (scorer_ == nullptr) IntervalFromAggregate(r);
     if (scorer_ != nullptr) {
       m.set_n_bad(out_.n_bad() + static_cast<uint32_t>(scorer_->n_samples() - m.n()));
@@ -389,15 +396,15 @@ class TaskSummarizer {
     const double k = value * static_cast<double>(n);
     std::optional<ConfidenceInterval> interval;
     if (n > 0 && k >= 0 && std::abs(k - std::round(k)) < 1e-6 && std::round(k) <= double(n)) {
-      interval =
-          Optional(metrics::Wilson(static_cast<uint64_t>(std::llround(k)), n, options_.level));
+      interval = Optional(metrics::ShareInterval(static_cast<uint64_t>(std::llround(k)), n,
+                                                 options_.level, options_.interval));
     } else if (m.has_reported_stderr() && m.reported_stderr() > 0) {
       interval = Optional(metrics::Normal(value, m.reported_stderr(), options_.level));
     }
     if (!interval.has_value()) return;
     r.estimate.interval = interval;
     Clip(r.info, r.estimate);
-    SetInterval(*r.estimate.interval, &m);
+    SetInterval(*r.estimate.interval, options_.interval, &m);
   }
 
   std::string Unit(const MetricInfo& info) const {
@@ -561,7 +568,7 @@ class TaskSummarizer {
     if (info.aggregation == Aggregation::kCalibration) {
       estimate = FromCalibration(scorer_->calibration(), options_);
     } else if (computed != nullptr) {
-      estimate = FromComputed(*computed, options_.level);
+      estimate = FromComputed(*computed, options_);
     }
     if (estimate.n == 0 || !estimate.value.has_value() || std::isnan(*estimate.value)) {
       // Ratios of sums over documents are the harness's to report.
@@ -579,7 +586,7 @@ class TaskSummarizer {
       if (i != parent && reported_[i].sharp) m.add_counterpart_of(reported_[i].summary.metric());
     }
     Clip(&info, estimate);
-    Fill(estimate, &m);
+    Fill(estimate, options_.interval, &m);
     m.set_n_bad(out_.n_bad() + static_cast<uint32_t>(scorer_->n_samples() - estimate.n));
     m.set_higher_is_better(info.higher_is_better);
     m.set_summary(std::string(info.summary));
@@ -709,12 +716,14 @@ class TaskSummarizer {
 
 }  // namespace
 
-void SetInterval(const ConfidenceInterval& interval, v1::MetricSummary* summary) {
+void SetInterval(const ConfidenceInterval& interval, IntervalMethod asked,
+                 v1::MetricSummary* summary) {
   v1::Interval* to = summary->mutable_interval();
   to->set_lower(interval.lower);
   to->set_upper(interval.upper);
   to->set_level(interval.level);
   to->set_method(std::string(interval.method));
+  to->set_signature(metrics::IntervalSignature(interval, asked));
 }
 
 void RaiseRisk(const v1::MirageRisk& risk, v1::TaskSummary* task) {

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "metrics/stats/interval_choice.h"
 #include "metrics/stats/intervals.h"
 #include "mirage/v1/ingest.pb.h"
 #include "mirage/v1/run.pb.h"
@@ -18,6 +19,8 @@ struct SummaryOptions {
   double level = 0.95;
   // Seed of every bootstrap.
   uint64_t seed = 0;
+  // Of shares of right answers; kNormal also of other means.
+  metrics::IntervalMethod interval = metrics::IntervalMethod::kAuto;
 };
 
 // Summarises one task under one filter. `scorer` is null when the run has no
@@ -31,8 +34,9 @@ v1::TaskSummary SummarizeTask(const v1::RunTask& about, const std::string& filte
                               const TaskScorer* scorer, std::span<const v1::RowIssues> issues,
                               const SummaryOptions& options);
 
-// Writes an interval into an answer.
-void SetInterval(const metrics::ConfidenceInterval& interval, v1::MetricSummary* summary);
+// Writes an interval into an answer; `asked` is the method that the caller named, if any.
+void SetInterval(const metrics::ConfidenceInterval& interval, metrics::IntervalMethod asked,
+                 v1::MetricSummary* summary);
 
 // Makes `risk` the task's, if it is the first or higher than the one that stands there.
 void RaiseRisk(const v1::MirageRisk& risk, v1::TaskSummary* task);

@@ -7,6 +7,7 @@
 #include <limits>
 #include <string>
 
+#include "metrics/stats/interval_choice.h"
 #include "tests/support/sample_batches.h"
 
 namespace mirage::server {
@@ -35,11 +36,12 @@ std::vector<std::string> Names(const v1::TaskSummary& task) {
   return names;
 }
 
-v1::TaskSummary Summarize(const v1::RunTask& task, const v1::SampleBatch& batch) {
+v1::TaskSummary Summarize(const v1::RunTask& task, const v1::SampleBatch& batch,
+                          const SummaryOptions& options = {}) {
   TaskScorer scorer(task, "none", metrics::TextUnit::kCodepoints);
   v1::IngestResponse response;
   EXPECT_TRUE(scorer.Add(batch, false, &response).ok());
-  return SummarizeTask(task, "none", &scorer, {}, {});
+  return SummarizeTask(task, "none", &scorer, {}, options);
 }
 
 TEST(SummaryTest, ReportedMetricThenItsCounterparts) {
@@ -56,7 +58,8 @@ TEST(SummaryTest, ReportedMetricThenItsCounterparts) {
   EXPECT_EQ(acc.reported_value(), 0.5);
   EXPECT_EQ(acc.rederived(), 1);
   EXPECT_EQ(acc.chance(), 0.5);
-  EXPECT_EQ(acc.interval().method(), "wilson");
+  EXPECT_EQ(acc.interval().method(), "clopper_pearson");
+  EXPECT_EQ(acc.interval().signature(), "interval=clopper_pearson|level=0.95|chosen=auto|v1");
   EXPECT_NEAR(acc.stderr(), 0.5, 1e-15) << "sample standard deviation over sqrt(n), as lm-eval";
   EXPECT_EQ(acc.signature(), "acc|argmax_first_of_ties|v1");
   EXPECT_EQ(summary.metrics(1).metric(), "log_p_gold");
@@ -103,7 +106,7 @@ TEST(SummaryTest, NoSpreadGivesNoIntervalButCountsDo) {
   for (const char* id : {"0", "1", "2"}) AddGeneration(&batch, id, "xy", "ab", 0);
   const v1::TaskSummary summary = Summarize(task, batch);
   const v1::MetricSummary* exact_match = Find(summary, "exact_match");
-  EXPECT_EQ(exact_match->interval().method(), "wilson");
+  EXPECT_EQ(exact_match->interval().method(), "clopper_pearson");
   EXPECT_GT(exact_match->interval().upper(), 0.5) << "0 of 3 says little";
   EXPECT_FALSE(Find(summary, "token_edit_distance")->has_interval());
   EXPECT_FALSE(Find(summary, "prefix_match")->has_interval()) << "all zeros is no count";
@@ -145,13 +148,36 @@ TEST(SummaryTest, IncompleteSamplesAreSaidAndNotCompared) {
   EXPECT_THAT(summary.warnings(0), HasSubstr("1 of 5000 rows"));
 }
 
+// Where the caller names an interval: shares have it, others only where it is for them.
+TEST(SummaryTest, ANamedIntervalIsTakenWhereItIsFor) {
+  const v1::RunTask task = Task("t", "multiple_choice", {{"acc", 0.75}}, 4);
+  v1::SampleBatch batch = EmptyBatch("t");
+  for (const char* id : {"0", "1", "2"}) AddChoices(&batch, id, {-1, -3}, 0, 1);
+  AddChoices(&batch, "3", {-3, -1.5}, 0, 0);
+  const auto method = [&](metrics::IntervalMethod asked, const char* metric) {
+    const v1::TaskSummary summary = Summarize(task, batch, {.interval = asked});
+    const v1::Interval& interval = Find(summary, metric)->interval();
+    EXPECT_THAT(interval.signature(), HasSubstr("interval=" + interval.method() + "|level=0.95"));
+    const bool user = interval.signature().find("chosen=user") != std::string::npos;
+    return interval.method() + (user ? " as told" : "");
+  };
+  using enum metrics::IntervalMethod;
+  EXPECT_EQ(method(kAuto, "acc"), "clopper_pearson");
+  EXPECT_EQ(method(kWilson, "acc"), "wilson as told");
+  EXPECT_EQ(method(kStudentT, "acc"), "student_t as told");
+  EXPECT_EQ(method(kNormal, "acc"), "normal as told");
+  EXPECT_EQ(method(kAuto, "log_p_gold"), "student_t");
+  EXPECT_EQ(method(kWilson, "log_p_gold"), "student_t");
+  EXPECT_EQ(method(kNormal, "log_p_gold"), "normal as told");
+}
+
 TEST(SummaryTest, WithoutSamplesTheNumberStandsAloneWithItsInterval) {
   const v1::RunTask task = Task("t", "generate_until", {{"exact_match", 0.0004}}, 5000);
   const v1::TaskSummary summary = SummarizeTask(task, "none", nullptr, {}, {});
   const v1::MetricSummary& m = summary.metrics(0);
   EXPECT_FALSE(m.has_value());
   EXPECT_EQ(m.reported_value(), 0.0004);
-  EXPECT_EQ(m.interval().method(), "wilson") << "2 of 5000";
+  EXPECT_EQ(m.interval().method(), "clopper_pearson") << "2 of 5000";
   EXPECT_EQ(m.mirage_risk().level(), v1::MirageRisk::UNKNOWN);
   std::vector<std::string> codes;
   for (const v1::Reason& reason : m.mirage_risk().reasons()) codes.push_back(reason.code());

@@ -79,6 +79,21 @@ TEST_F(RunServiceTest, ALevelLiesBetweenZeroAndOne) {
   EXPECT_TRUE(Summarize(request).ok());
 }
 
+TEST_F(RunServiceTest, AnIntervalMethodIsOneThatThereIs) {
+  v1::SummarizeRunRequest request;
+  request.set_name(Ingest());
+  request.set_interval_method("wald");
+  const grpc::Status status = Summarize(request);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(status.error_message(),
+            "interval_method: 'wald' is no interval method: use one of auto, wilson, "
+            "clopper_pearson, beta_posterior, student_t, normal");
+  for (const char* method : {"", "auto", "clopper_pearson"}) {
+    request.set_interval_method(method);
+    EXPECT_TRUE(Summarize(request).ok()) << method;
+  }
+}
+
 TEST_F(RunServiceTest, AClientThatStopsReadingHarmsNobody) {
 #ifdef __SANITIZE_THREAD__
   GTEST_SKIP() << "gRPC passes statuses of cancelled calls from thread to thread under its own "

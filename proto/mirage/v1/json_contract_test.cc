@@ -302,7 +302,7 @@ TEST(JsonTest, AttachReportHasEveryNameOfTheContract) {
     EXPECT_TRUE(metric.contains(key)) << key;
   }
   EXPECT_THAT(Keys(metric.at("interval")),
-              UnorderedElementsAreArray({"lower", "upper", "level", "method"}));
+              UnorderedElementsAreArray({"lower", "upper", "level", "method", "signature"}));
   const json& risk = metric.at("mirage_risk");
   EXPECT_THAT(Keys(risk), UnorderedElementsAreArray({"level", "reasons"}));
   EXPECT_THAT(Keys(risk.at("reasons").at(0)),
