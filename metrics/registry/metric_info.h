@@ -25,6 +25,12 @@ enum class Evidence : uint8_t {
   kLikelihood,
   // The log-likelihood of whole documents.
   kDocument,
+  // A log-probability for each token of a target.
+  kTokenLogProbs,
+  // Several answers to each document.
+  kRepeats,
+  // Vectors, labels or scores of classes.
+  kVectors,
 };
 
 // How one number is made of the samples' values.
@@ -39,6 +45,10 @@ enum class Aggregation : uint8_t {
   kBitsRatio,
   // Expected calibration error over bins.
   kCalibration,
+  // Of counts that are summed over the corpus: BLEU, chrF.
+  kCorpus,
+  // One number for each position.
+  kPositions,
 };
 
 // What a metric divides the log-likelihood by before it compares or reports.
@@ -96,6 +106,13 @@ struct MetricInfo {
   std::string_view source;
   // What this definition takes where several are in use, in one sentence; else empty.
   std::string_view convention = {};
+  // What it shares with the other conventions of the same idea: "Brier score"; else empty.
+  std::string_view family = {};
+  // Which harness, benchmark or paper reports it, and as what; may be empty.
+  std::string_view used_by = {};
+  // Whether the engine computes it from a run's samples. The others are there for programs that
+  // call the library: they need evidence that runs lack so far, or a pass over the texts.
+  bool in_runs = true;
   // Where a sample's value is found; at most one is set, none for metrics that
   // are not a mean of per-sample values.
   double ChoiceScores::*choice = nullptr;

@@ -874,6 +874,12 @@ std::string_view EvidenceName(Evidence evidence) {
       return "the log-likelihood of a target";
     case Evidence::kDocument:
       return "the log-likelihood of whole documents";
+    case Evidence::kTokenLogProbs:
+      return "a log-probability for each token of a target";
+    case Evidence::kRepeats:
+      return "several answers to each document";
+    case Evidence::kVectors:
+      return "vectors, labels or scores of classes";
   }
   return "";
 }

@@ -692,6 +692,9 @@ class TaskSummarizer {
                                             seed));
         break;
       case Evidence::kDocument:
+      case Evidence::kTokenLogProbs:
+      case Evidence::kRepeats:
+      case Evidence::kVectors:
         break;
     }
   }

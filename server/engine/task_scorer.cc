@@ -567,6 +567,11 @@ void TaskScorer::AddDigest(uint32_t i) {
     case Evidence::kDocument:
       evidence = HashSpan(view_.likelihood.log_likelihoods.subspan(i, 1));
       break;
+    case Evidence::kTokenLogProbs:
+    case Evidence::kRepeats:
+    case Evidence::kVectors:
+      // No batch holds them alone: see EvidenceOf.
+      break;
   }
   const absl::uint128 both[] = {sample_keys_[i], evidence};
   // A sum does not depend on the order in which samples arrive.
@@ -604,6 +609,10 @@ absl::Status TaskScorer::Add(const v1::SampleBatch& batch, bool return_scores,
         if (!CheckLikelihoodSample(i, response) || !AcceptKey(i, response)) continue;
         ScoreLikelihoodSample(i);
         break;
+      case Evidence::kTokenLogProbs:
+      case Evidence::kRepeats:
+      case Evidence::kVectors:
+        continue;
     }
     ++n_samples_;
     AddDigest(i);

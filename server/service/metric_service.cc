@@ -31,6 +31,12 @@ Needs::Value NeedsOf(Evidence evidence) {
       return Needs::TARGET_LOG_LIKELIHOOD;
     case Evidence::kDocument:
       return Needs::DOCUMENT_LOG_LIKELIHOOD;
+    case Evidence::kTokenLogProbs:
+      return Needs::TOKEN_LOG_PROBS;
+    case Evidence::kRepeats:
+      return Needs::REPEATED_SAMPLES;
+    case Evidence::kVectors:
+      return Needs::VECTORS;
   }
   return Needs::NEEDS_UNSPECIFIED;
 }
