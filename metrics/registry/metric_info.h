@@ -79,22 +79,22 @@ struct MetricInfo {
   std::string_view name;
   Evidence evidence;
   // Right or wrong by a threshold or an argmax: what the swap starts from.
-  bool sharp;
+  bool sharp = false;
   // A continuous function of log-probabilities, or of the distance of texts.
-  bool continuous;
+  bool continuous = false;
   // A change of the per-token error shows as a proportional change.
-  bool linear_in_token_error;
+  bool linear_in_token_error = false;
   // Changes with the mass on wrong choices.
-  bool uses_wrong_choices;
-  bool higher_is_better;
+  bool uses_wrong_choices = false;
+  bool higher_is_better = true;
   // Range of one sample's value.
-  double lower_bound;
-  double upper_bound;
-  Normalization normalization;
-  Aggregation aggregation;
-  Chance chance;
+  double lower_bound = 0;
+  double upper_bound = 1;
+  Normalization normalization = Normalization::kNone;
+  Aggregation aggregation = Aggregation::kMean;
+  Chance chance = Chance::kNone;
   // Place in the list of counterparts, 1 first. 0 for sharp metrics.
-  int preference;
+  int preference = 0;
   std::string_view unit;
   // One sentence for people.
   std::string_view summary;

@@ -23,14 +23,21 @@ namespace mirage::metrics {
 // then counterparts in order of preference.
 std::span<const MetricInfo> AllMetrics();
 
-// The row of (name, evidence); null when there is none. "ppl" is taken for "perplexity".
+// The row of (name, evidence) among those that runs are scored with (MetricInfo::in_runs); null
+// when there is none. "ppl" is taken for "perplexity", "pass@1" and the like for "pass_at_k".
 const MetricInfo* FindMetric(std::string_view name, Evidence evidence);
 
-// The first row of `name` over any evidence; null when there is none.
+// The first such row of `name` over any evidence; null when there is none.
 const MetricInfo* FindMetric(std::string_view name);
 
-// Metrics over `evidence` that are not sharp, the preferred first.
+// All rows of `name`, those that only the library computes included.
+std::vector<const MetricInfo*> MetricsNamed(std::string_view name);
+
+// Metrics over `evidence` that are not sharp and that runs are scored with, the preferred first.
 std::vector<const MetricInfo*> Counterparts(Evidence evidence);
+
+// The same with those that only the library computes.
+std::vector<const MetricInfo*> AllCounterparts(Evidence evidence);
 
 // Whether `counterpart` belongs next to `sharp` before the other sharp metrics of
 // the task: both divide the log-likelihood by the same length.

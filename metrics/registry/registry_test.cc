@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -20,7 +21,8 @@ TEST(RegistryTest, NameAndEvidenceAreUnique) {
   std::set<std::pair<std::string_view, Evidence>> seen;
   for (const MetricInfo& info : AllMetrics()) {
     EXPECT_TRUE(seen.emplace(info.name, info.evidence).second) << info.name;
-    EXPECT_EQ(FindMetric(info.name, info.evidence), &info);
+    EXPECT_EQ(FindMetric(info.name, info.evidence), info.in_runs ? &info : nullptr);
+    EXPECT_THAT(MetricsNamed(info.name), testing::Contains(&info));
   }
 }
 
@@ -37,7 +39,8 @@ TEST(RegistryTest, EveryRowIsComplete) {
     // Sharp metrics are never offered as counterparts.
     EXPECT_EQ(info.sharp, info.preference == 0) << info.name;
     EXPECT_FALSE(info.sharp && info.continuous) << info.name;
-    if (info.aggregation == Aggregation::kMean && info.evidence != Evidence::kDocument) {
+    if (info.in_runs && info.aggregation == Aggregation::kMean &&
+        info.evidence != Evidence::kDocument) {
       const int members =
           (info.choice != nullptr) + (info.generation != nullptr) + (info.likelihood != nullptr);
       EXPECT_EQ(members, 1) << info.name << " has a mean, so it needs a per-sample value";
@@ -49,11 +52,49 @@ TEST(RegistryTest, KnowsOldNames) {
   EXPECT_EQ(FindMetric("ppl"), FindMetric("perplexity"));
   EXPECT_EQ(FindMetric("ppl", Evidence::kLikelihood)->name, "perplexity");
   EXPECT_EQ(FindMetric("ppl", Evidence::kChoices), nullptr);
+  ASSERT_EQ(MetricsNamed("pass@1").size(), 1u);
+  EXPECT_EQ(MetricsNamed("pass@1")[0]->name, "pass_at_k");
 }
 
-TEST(RegistryTest, BrierScoresNameTheirConventions) {
+TEST(RegistryTest, BrierScoresNameTheirConventionsAndWhoUsesThem) {
   for (const char* name : {"brier_score", "brier_mean", "brier_target", "brier_top"}) {
     EXPECT_FALSE(FindMetric(name)->convention.empty()) << name;
+    EXPECT_EQ(FindMetric(name)->family, "Brier score");
+    EXPECT_FALSE(FindMetric(name)->used_by.empty()) << name;
+  }
+}
+
+TEST(RegistryTest, AFamilyHasSeveralMembers) {
+  std::map<std::string_view, std::set<std::string_view>> families;
+  for (const MetricInfo& info : AllMetrics()) {
+    if (!info.family.empty()) families[info.family].insert(info.name);
+  }
+  for (const auto& [family, members] : families) {
+    EXPECT_GT(members.size(), 1u) << family;
+  }
+}
+
+TEST(RegistryTest, RunsAreNotScoredWithWhatOnlyTheLibraryHas) {
+  EXPECT_EQ(FindMetric("bleu"), nullptr);
+  ASSERT_EQ(MetricsNamed("bleu").size(), 1u);
+  for (const MetricInfo* info : Counterparts(Evidence::kGeneration)) EXPECT_TRUE(info->in_runs);
+  const auto all = AllCounterparts(Evidence::kGeneration);
+  EXPECT_EQ(all[0]->name, "token_edit_distance");
+  EXPECT_EQ(all.back()->name, "bleu");
+  EXPECT_TRUE(Counterparts(Evidence::kVectors).empty());
+  EXPECT_EQ(AllCounterparts(Evidence::kVectors)[0]->name, "mean_squared_error");
+}
+
+TEST(RegistryTest, RowsOfOneKindOfEvidenceStandTogetherSharpOnesFirst) {
+  std::set<Evidence> seen;
+  const MetricInfo* last = nullptr;
+  for (const MetricInfo& info : AllMetrics()) {
+    if (last == nullptr || last->evidence != info.evidence) {
+      EXPECT_TRUE(seen.insert(info.evidence).second) << info.name;
+    } else {
+      EXPECT_LE(last->preference, info.preference) << info.name;
+    }
+    last = &info;
   }
 }
 
@@ -79,6 +120,14 @@ TEST(RegistryTest, CounterpartStandsWithTheSharpMetricOfItsLength) {
   EXPECT_TRUE(SharesNormalization(acc_norm, per_char));
   EXPECT_FALSE(SharesNormalization(acc, per_char));
   EXPECT_FALSE(SharesNormalization(acc, *FindMetric("log_p_gold", Evidence::kChoices)));
+}
+
+TEST(RegistryTest, PreferencesHaveNoTiesInAnyEvidence) {
+  std::set<std::pair<Evidence, int>> seen;
+  for (const MetricInfo& info : AllMetrics()) {
+    if (info.sharp) continue;
+    EXPECT_TRUE(seen.emplace(info.evidence, info.preference).second) << info.name;
+  }
 }
 
 TEST(RegistryTest, UnknownNamesHaveNoRow) {
