@@ -30,6 +30,28 @@ def binary() -> Path:
     return built if built.exists() else launcher
 
 
+@pytest.fixture(scope="session")
+def built() -> Callable[[str], Path]:
+    """Builds a Bazel target, `//folder:name`, and returns its program."""
+
+    def bazel(*words: str) -> str:
+        try:
+            done = subprocess.run(
+                ["bazel", *words], cwd=REPOSITORY, capture_output=True, text=True, check=False
+            )
+        except FileNotFoundError:
+            pytest.skip("bazel is not installed: nobody builds the program")
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def build(target: str) -> Path:
+        bazel("build", "--noshow_progress", target)
+        folder = bazel("info", "--noshow_progress", "bazel-bin")
+        return Path(folder, target.removeprefix("//").replace(":", "/"))
+
+    return build
+
+
 @pytest.fixture
 def attach(binary: Path) -> Attach:
     """Runs `mirage attach` with the given arguments."""

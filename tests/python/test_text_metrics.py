@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REPOSITORY
 
 TARGET = "//tests/reference:text_metrics_probe"
 RELATIVE = 1e-10
@@ -34,22 +33,9 @@ def package(name: str) -> Any:
 
 
 @pytest.fixture(scope="session")
-def probe() -> Callable[[Sequence[Request]], list[Any]]:
+def probe(built: Callable[[str], Path]) -> Callable[[Sequence[Request]], list[Any]]:
     """Sends requests to the probe and returns its answers."""
-
-    def bazel(*words: str) -> str:
-        try:
-            done = subprocess.run(
-                ["bazel", *words], cwd=REPOSITORY, capture_output=True, text=True, check=False
-            )
-        except FileNotFoundError:
-            pytest.skip("bazel is not installed: nobody builds the probe")
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    bazel("build", "--noshow_progress", TARGET)
-    folder = bazel("info", "--noshow_progress", "bazel-bin")
-    binary = Path(folder, TARGET.removeprefix("//").replace(":", "/"))
+    binary = built(TARGET)
 
     def ask(requests: Sequence[Request]) -> list[Any]:
         lines = "".join(json.dumps(request) + "\n" for request in requests)
