@@ -153,8 +153,15 @@ struct Size {
 // one, and takes that one's tails.
 class SignFlips {
  public:
-  SignFlips(std::span<const Size> sizes, const Extreme& extreme)
-      : sizes_(sizes), extreme_(extreme), tails_(sizes.back().count + 2, -1) {}
+  // `outcomes` is how often the tails are asked for.
+  SignFlips(std::span<const Size> sizes, const Extreme& extreme, uint64_t outcomes)
+      : sizes_(sizes), extreme_(extreme) {
+    if (outcomes > sizes.back().count) tails_.assign(sizes.back().count + 2, -1);
+    for (const Size& size : sizes.first(sizes.size() - 1)) {
+      std::vector<double>& pmf = probabilities_.emplace_back();
+      for (uint64_t j = 0; j <= size.count; ++j) pmf.push_back(BinomialPmf(j, size.count, 0.5));
+    }
+  }
 
   double Probability() {
     Visit(0, 0, 1);
@@ -166,6 +173,7 @@ class SignFlips {
   double Tail(Int128 j) {
     const uint64_t count = sizes_.back().count;
     const auto at = static_cast<uint64_t>(std::clamp<Int128>(j, 0, Int128{count} + 1));
+    if (tails_.empty()) return BinomialTail(at, count, 0.5);
     if (tails_[at] < 0) tails_[at] = BinomialTail(at, count, 0.5);
     return tails_[at];
   }
@@ -190,7 +198,7 @@ class SignFlips {
     }
     for (int64_t j = 0; j <= count; ++j) {
       Visit(level + 1, sum + size.magnitude * (2 * j - count),
-            probability * BinomialPmf(static_cast<uint64_t>(j), size.count, 0.5));
+            probability * probabilities_[level][static_cast<size_t>(j)]);
     }
   }
 
@@ -199,6 +207,9 @@ class SignFlips {
 
   std::span<const Size> sizes_;
   const Extreme& extreme_;
+  // Of the numbers of positive signs of every size but the last one.
+  std::vector<std::vector<double>> probabilities_;
+  // Tails of the last size, -1 where not asked for yet; empty where few are.
   std::vector<double> tails_;
   ExactSum total_;
 };
@@ -384,8 +395,8 @@ absl::StatusOr<PermutationResult> PairedPermutation(std::span<const double> diff
   std::sort(magnitudes.begin(), magnitudes.end());
   const Extreme extreme(observed, Grid::Slack(magnitudes), alternative);
   const std::vector<Size> sizes = SizesOf(magnitudes);
-  if (Outcomes(sizes, options.max_exact) <= options.max_exact) {
-    return PermutationResult{SignFlips(sizes, extreme).Probability(), kExact, 0};
+  if (const uint64_t outcomes = Outcomes(sizes, options.max_exact); outcomes <= options.max_exact) {
+    return PermutationResult{SignFlips(sizes, extreme, outcomes).Probability(), kExact, 0};
   }
   const uint64_t hits = CountExtremeFlips(magnitudes, extreme, options);
   return PermutationResult{MonteCarlo(hits, options.replicates), kMonteCarlo, options.replicates};

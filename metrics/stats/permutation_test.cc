@@ -155,6 +155,20 @@ TEST(PermutationTest, KeepsItsLevel) {
   EXPECT_GE(rejected, 100 - 4.1 * std::sqrt(2000 * 0.05 * 0.95));
 }
 
+// A million outcomes, the most that are gone through unless told, against random ones: within 4.5
+// standard errors of 20 000.
+TEST(PermutationTest, ManyOutcomesAreGoneThrough) {
+  CounterRng rng(12, 0);
+  std::vector<double> differences;
+  for (int i = 0; i < 21; ++i) differences.push_back(rng.Uniform() - 0.4);
+  const PermutationResult exact = Paired(differences, Alternative::kTwoSided);
+  EXPECT_EQ(exact.method, "permutation_exact");
+  const PermutationResult random = Paired(differences, Alternative::kTwoSided,
+                                          {.seed = 1, .replicates = 20'000, .max_exact = 0});
+  EXPECT_NEAR(exact.p_value, random.p_value,
+              4.5 * std::sqrt(exact.p_value * (1 - exact.p_value) / 20'000) + 1e-4);
+}
+
 TEST(PermutationTest, NoDifferencesGiveOne) {
   for (const Alternative alternative : kAll) {
     EXPECT_EQ(Paired({0, 0, -0.0}, alternative).p_value, 1);
