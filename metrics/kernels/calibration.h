@@ -16,7 +16,10 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
+#include <string_view>
 
+#include "absl/status/statusor.h"
 #include "metrics/stats/exact_sum.h"
 
 namespace mirage::metrics {
@@ -45,6 +48,12 @@ class CalibrationBins {
     double mean_confidence = 0;
   };
   std::array<Bin, kBins> bins() const;
+
+  // Canonical bytes with a version; equal predictions give equal bytes.
+  std::string Serialize() const;
+
+  // Reads what Serialize() wrote; INVALID_ARGUMENT for anything else.
+  static absl::StatusOr<CalibrationBins> Deserialize(std::string_view bytes);
 
  private:
   struct Cell {

@@ -4,8 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <random>
+#include <string>
+#include <utility>
 #include <vector>
+
+#include "metrics/stats/exact_sum.h"
+#include "tests/support/sharding.h"
 
 namespace mirage::metrics {
 namespace {
@@ -48,6 +55,31 @@ TEST(CalibrationTest, MergesToTheSameBitsInAnyOrder) {
   EXPECT_EQ(whole.Error(), merged.Error());
   // Calibrated by construction: the error is of the order of sqrt(10 / 5000).
   EXPECT_LT(whole.Error(), 0.08);
+}
+
+TEST(CalibrationTest, AnyShardingGivesTheSameBytes) {
+  std::mt19937_64 rng(4);
+  std::uniform_real_distribution<double> uniform(0, 1);
+  std::vector<std::pair<double, bool>> predictions;
+  for (int i = 0; i < 80; ++i) predictions.emplace_back(uniform(rng), uniform(rng) < 0.5);
+  tests::ExpectAnyShardingGivesTheSameBytes<CalibrationBins>(
+      predictions.size(), [&](CalibrationBins& bins, size_t i) {
+        bins.Add(predictions[i].first, predictions[i].second);
+      });
+}
+
+TEST(CalibrationTest, BytesOfAnythingElseAreRefused) {
+  CalibrationBins bins;
+  bins.Add(0.95, true);
+  bins.Add(0.3, false);
+  tests::ExpectOnlyWholeBytesAreRead(bins);
+  // The third bin without its prediction, behind a version and two empty bins.
+  std::string wrong = bins.Serialize();
+  const size_t empty_bin = 3 * sizeof(uint64_t) + ExactSum().Serialize().size();
+  const size_t n_wrong = 1 + 2 * empty_bin + sizeof(uint64_t);
+  ASSERT_EQ(wrong[n_wrong], 1);
+  wrong[n_wrong] = 0;
+  EXPECT_FALSE(CalibrationBins::Deserialize(wrong).ok());
 }
 
 }  // namespace
