@@ -19,13 +19,13 @@
 #include "metrics/stats/distributions.h"
 #include "metrics/stats/exact_sum.h"
 #include "metrics/stats/intervals.h"
+#include "metrics/stats/max_count.h"
 #include "metrics/stats/moments.h"
 
 namespace mirage::metrics {
 namespace {
 
 constexpr char kVersion = 1;
-constexpr uint64_t kMaxItems = uint64_t{1} << 53;
 constexpr uint64_t kMaxVoters = 1'000'000'000;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInf = std::numeric_limits<double>::infinity();
@@ -348,7 +348,7 @@ double FittedPassAtK(const BetaBinomialFit& fit, uint64_t k) {
 
 absl::Status ItemPassDistribution::Add(uint64_t n_correct, uint64_t n_samples, uint64_t n_items) {
   if (absl::Status status = CheckCounts(n_correct, n_samples); !status.ok()) return status;
-  if (n_items > kMaxItems - n_items_) {
+  if (n_items > kMaxCount - n_items_) {
     return Invalid(fmt::format("n_items is {}: more than 2^53 items with those before", n_items));
   }
   if (n_items == 0) return absl::OkStatus();
@@ -358,7 +358,7 @@ absl::Status ItemPassDistribution::Add(uint64_t n_correct, uint64_t n_samples, u
 }
 
 absl::Status ItemPassDistribution::Merge(const ItemPassDistribution& other) {
-  if (other.n_items_ > kMaxItems - n_items_) {
+  if (other.n_items_ > kMaxCount - n_items_) {
     return Invalid(
         fmt::format("other has {} items: more than 2^53 with those before", other.n_items_));
   }

@@ -10,11 +10,11 @@
 #include "fmt/format.h"
 #include "metrics/stats/distributions.h"
 #include "metrics/stats/hypothesis.h"
+#include "metrics/stats/max_count.h"
 
 namespace mirage::metrics {
 namespace {
 
-constexpr uint64_t kMaxCount = uint64_t{1} << 53;
 // Ties of probabilities hold within this factor.
 constexpr double kTie = 1 + 1e-7;
 

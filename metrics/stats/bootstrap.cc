@@ -18,6 +18,7 @@
 #include "metrics/stats/binomial_draw.h"
 #include "metrics/stats/distributions.h"
 #include "metrics/stats/intervals.h"
+#include "metrics/stats/max_count.h"
 #include "metrics/stats/parallel.h"
 #include "metrics/stats/random.h"
 #include "metrics/stats/resampled_sums.h"
@@ -27,7 +28,6 @@ namespace {
 
 constexpr int kMinReplicates = 100;
 constexpr int kMaxReplicates = 1'000'000;
-constexpr uint64_t kMaxCount = uint64_t{1} << 53;
 
 absl::Status CheckOptions(const BootstrapOptions& options) {
   if (options.replicates < kMinReplicates || options.replicates > kMaxReplicates) {

@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "fmt/format.h"
 #include "metrics/stats/intervals.h"
+#include "metrics/stats/max_count.h"
 #include "metrics/stats/moments.h"
 
 namespace mirage::metrics {
@@ -30,8 +31,6 @@ constexpr char kEmpiricalBernsteinVersion = 33;
 constexpr char kBettingVersion = 65;
 constexpr char kAsymptoticVersion = 97;
 
-// Counts up to here are exact doubles.
-constexpr uint64_t kMaxCount = uint64_t{1} << 53;
 constexpr double kInf = std::numeric_limits<double>::infinity();
 
 // The paper's c, the largest share of its capital that a player risks: "1/2 or 3/4".

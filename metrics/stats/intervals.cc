@@ -9,12 +9,10 @@
 #include "absl/status/statusor.h"
 #include "fmt/format.h"
 #include "metrics/stats/distributions.h"
+#include "metrics/stats/max_count.h"
 
 namespace mirage::metrics {
 namespace {
-
-// Counts up to here are exact doubles.
-constexpr uint64_t kMaxCount = uint64_t{1} << 53;
 
 absl::Status Invalid(std::string_view message) {
   return absl::InvalidArgumentError(absl::string_view(message.data(), message.size()));

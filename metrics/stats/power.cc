@@ -13,12 +13,11 @@
 #include "absl/status/statusor.h"
 #include "fmt/format.h"
 #include "metrics/stats/distributions.h"
+#include "metrics/stats/max_count.h"
 
 namespace mirage::metrics {
 namespace {
 
-// Counts up to here are exact doubles.
-constexpr uint64_t kMaxCount = uint64_t{1} << 53;
 // The largest n of the exact sums.
 constexpr uint64_t kMaxExact = 100'000;
 constexpr double kInf = std::numeric_limits<double>::infinity();

@@ -13,6 +13,7 @@
 #include "metrics/stats/distributions.h"
 #include "metrics/stats/hypothesis.h"
 #include "metrics/stats/intervals.h"
+#include "metrics/stats/max_count.h"
 #include "metrics/stats/moments.h"
 
 namespace mirage::metrics {
@@ -21,7 +22,6 @@ namespace {
 constexpr std::string_view kMethodWelch = "welch_t";
 constexpr std::string_view kMethodNewcombe = "newcombe";
 constexpr std::string_view kMethodNewcombePaired = "newcombe_paired";
-constexpr uint64_t kMaxCount = uint64_t{1} << 53;
 
 // s^2 / n of a group.
 absl::StatusOr<double> SquaredError(std::string_view name, const Moments& values) {
