@@ -5,11 +5,11 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "fmt/format.h"
-#include "metrics/stats/exact_sum.h"
+#include "metrics/stats/max_count.h"
 
 namespace mirage::metrics {
 
@@ -18,8 +18,6 @@ void ByteWriter::Uint64(uint64_t value) {
 }
 
 void ByteWriter::Double(double value) { Uint64(std::bit_cast<uint64_t>(value)); }
-
-void ByteWriter::Sum(const ExactSum& sum) { Bytes(sum.Serialize()); }
 
 void ByteWriter::Bytes(std::string_view bytes) {
   Uint64(bytes.size());
@@ -31,7 +29,10 @@ ByteReader::ByteReader(std::string_view bytes, std::string_view what, uint8_t ve
   if (bytes.empty()) {
     Fail("no bytes");
   } else if (const auto found = static_cast<uint8_t>(bytes[0]); found != version) {
-    Fail(fmt::format("version {} is not {}; they were written by another release", found, version));
+    Fail(
+        fmt::format("version {} is not {}; they were written by another release, or are of "
+                    "something else",
+                    found, version));
   } else {
     bytes_.remove_prefix(1);
   }
@@ -39,6 +40,11 @@ ByteReader::ByteReader(std::string_view bytes, std::string_view what, uint8_t ve
 
 void ByteReader::Fail(std::string_view message) {
   if (status_.ok()) status_ = absl::InvalidArgumentError(fmt::format("{}: {}", what_, message));
+}
+
+void ByteReader::Fail(std::string_view field, const absl::Status& why) {
+  const absl::string_view message = why.message();
+  Fail(fmt::format("{}: {}", field, std::string_view(message.data(), message.size())));
 }
 
 bool ByteReader::Has(std::string_view field, uint64_t size) {
@@ -67,6 +73,19 @@ uint64_t ByteReader::Uint64(std::string_view field) {
 
 double ByteReader::Double(std::string_view field) { return std::bit_cast<double>(Uint64(field)); }
 
+bool ByteReader::Flag(std::string_view field) {
+  const uint8_t value = Uint8(field);
+  if (value > 1) Fail(fmt::format("{} is {}: must be 0 or 1", field, value));
+  return value == 1;
+}
+
+uint64_t ByteReader::Count(std::string_view field) {
+  const uint64_t value = Uint64(field);
+  if (value <= kMaxCount) return value;
+  Fail(fmt::format("{} is {}: must be <= 2^53", field, value));
+  return 0;
+}
+
 std::string_view ByteReader::Bytes(std::string_view field) {
   const uint64_t size = Uint64(field);
   if (!Has(field, size)) return {};
@@ -75,22 +94,21 @@ std::string_view ByteReader::Bytes(std::string_view field) {
   return value;
 }
 
-ExactSum ByteReader::Sum(std::string_view field) {
-  const std::string_view bytes = Bytes(field);
+std::string_view ByteReader::Rest() {
   if (!status_.ok()) return {};
-  absl::StatusOr<ExactSum> sum = ExactSum::Deserialize(bytes);
-  if (sum.ok()) return *sum;
-  const absl::string_view why = sum.status().message();
-  Fail(fmt::format("{}: {}", field, std::string_view(why.data(), why.size())));
-  return {};
+  return std::exchange(bytes_, {});
 }
 
 uint64_t ByteReader::Size(std::string_view field, size_t bytes_each) {
   const uint64_t size = Uint64(field);
-  if (!status_.ok()) return 0;
-  if (size <= bytes_.size() / bytes_each) return size;
+  return Holds(field, size, bytes_each) ? size : 0;
+}
+
+bool ByteReader::Holds(std::string_view field, uint64_t size, size_t bytes_each) {
+  if (!status_.ok()) return false;
+  if (size <= bytes_.size() / bytes_each) return true;
   Fail(fmt::format("{} is {}: only {} bytes follow", field, size, bytes_.size()));
-  return 0;
+  return false;
 }
 
 absl::Status ByteReader::Finish() {

@@ -88,8 +88,8 @@ std::string VarianceComponents::Serialize() const {
   ByteWriter out(kVersion);
   out.Uint64(n_answers_);
   out.Sum(squared_sizes_);
-  out.Bytes(item_means_.Serialize());
-  out.Bytes(answers_.Serialize());
+  out.Part(item_means_);
+  out.Part(answers_);
   out.Sum(within_squares_);
   return std::move(out).Take();
 }
@@ -99,19 +99,13 @@ absl::StatusOr<VarianceComponents> VarianceComponents::Deserialize(std::string_v
   VarianceComponents out;
   out.n_answers_ = in.Uint64("number of answers");
   out.squared_sizes_ = in.Sum("squared sizes");
-  const std::string_view item_means = in.Bytes("item means");
-  const std::string_view answers = in.Bytes("answers");
+  out.item_means_ = in.Part<Moments>("item means");
+  out.answers_ = in.Part<Moments>("answers");
   out.within_squares_ = in.Sum("squares within items");
-  if (absl::Status status = in.Finish(); !status.ok()) return status;
-  absl::StatusOr<Moments> means = Moments::Deserialize(item_means);
-  if (!means.ok()) return means.status();
-  absl::StatusOr<Moments> all = Moments::Deserialize(answers);
-  if (!all.ok()) return all.status();
-  if (all->count() != out.n_answers_ || means->count() > out.n_answers_) {
-    return absl::InvalidArgumentError("variance components: counts contradict each other");
+  if (out.answers_.count() != out.n_answers_ || out.item_means_.count() > out.n_answers_) {
+    in.Fail("counts contradict each other");
   }
-  out.item_means_ = *means;
-  out.answers_ = *all;
+  if (absl::Status status = in.Finish(); !status.ok()) return status;
   return out;
 }
 
