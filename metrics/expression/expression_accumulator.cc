@@ -19,17 +19,17 @@
 #include "absl/status/statusor.h"
 #include "fmt/format.h"
 #include "metrics/expression/expression.h"
-#include "metrics/stats/canonical_bytes.h"
 #include "metrics/stats/distributions.h"
 #include "metrics/stats/exact_sum.h"
 #include "metrics/stats/moments.h"
+#include "metrics/stats/serialization.h"
 
 namespace mirage::metrics {
 namespace {
 
 using Op = ExpressionOp;
 
-constexpr char kVersion = 1;
+constexpr uint8_t kVersion = 1;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr size_t kBlock = ExpressionAccumulator::kBlockRows;
 
@@ -562,54 +562,39 @@ ExpressionValue ExpressionAccumulator::Value() const {
 }
 
 std::string ExpressionAccumulator::Serialize() const {
-  std::string out(1, kVersion);
-  AppendBlock(out, expression_.Canonical());
-  AppendUint64(out, n_rows_);
+  ByteWriter out(kVersion);
+  out.Bytes(expression_.Canonical());
+  out.Uint64(n_rows_);
   for (const RowState& state : rows_) {
-    AppendUint64(out, state.n_counted);
-    AppendUint64(out, state.n_missing);
-    AppendUint64(out, state.n_undefined);
-    if (state.needs_moments) AppendBlock(out, state.moments.Serialize());
-    if (state.needs_sum) AppendBlock(out, state.sum.Serialize());
+    out.Uint64(state.n_counted);
+    out.Uint64(state.n_missing);
+    out.Uint64(state.n_undefined);
+    if (state.needs_moments) out.Part(state.moments);
+    if (state.needs_sum) out.Sum(state.sum);
     if (state.needs_values) {
-      for (const double x : Sorted(state.values)) AppendDouble(out, x);
+      for (const double x : Sorted(state.values)) out.Double(x);
     }
   }
-  AppendBlock(out, ratio_.Serialize());
-  return out;
+  out.Part(ratio_);
+  return std::move(out).Take();
 }
 
 absl::StatusOr<ExpressionAccumulator> ExpressionAccumulator::Deserialize(Expression expression,
                                                                          std::string_view bytes) {
-  const auto refuse = [](std::string_view message) {
-    return Invalid(fmt::format("expression accumulator: {}", message));
-  };
-  const auto text = [](const absl::Status& status) {
-    return std::string(status.message().data(), status.message().size());
-  };
-  if (bytes.empty()) return refuse("no bytes");
-  if (bytes[0] != kVersion) {
-    return refuse(fmt::format("version {} is not {}; it was written by another release",
-                              static_cast<int>(static_cast<unsigned char>(bytes[0])),
-                              int{kVersion}));
-  }
-  ByteReader reader(bytes.substr(1));
-  std::string_view canonical;
+  ByteReader in(bytes, "expression accumulator", kVersion);
   ExpressionAccumulator out(std::move(expression));
-  if (!reader.Block(canonical) || !reader.Uint64(out.n_rows_)) {
-    return refuse(fmt::format("{} bytes are too few for the expression", bytes.size()));
-  }
+  const std::string_view canonical = in.Bytes("expression");
   if (canonical != out.expression_.Canonical()) {
-    return refuse(fmt::format("it was written for another expression than `{}`",
-                              out.expression_.Canonical()));
+    in.Fail(fmt::format("it was written for another expression than `{}`",
+                        out.expression_.Canonical()));
   }
-  for (size_t r = 0; r < out.rows_.size(); ++r) {
+  out.n_rows_ = in.Uint64("n_rows");
+  for (size_t r = 0; r < out.rows_.size() && in.ok(); ++r) {
     RowState& state = out.rows_[r];
-    std::string_view block;
-    if (!reader.Uint64(state.n_counted) || !reader.Uint64(state.n_missing) ||
-        !reader.Uint64(state.n_undefined)) {
-      return refuse(fmt::format("rows[{}] is cut short", r));
-    }
+    const std::string row = fmt::format("rows[{}]", r);
+    state.n_counted = in.Uint64(row);
+    state.n_missing = in.Uint64(row);
+    state.n_undefined = in.Uint64(row);
     uint64_t left = out.n_rows_;
     bool agree = true;
     for (const uint64_t part : {state.n_counted, state.n_missing, state.n_undefined}) {
@@ -617,46 +602,32 @@ absl::StatusOr<ExpressionAccumulator> ExpressionAccumulator::Deserialize(Express
       left -= std::min(part, left);
     }
     if (!agree || left != 0) {
-      return refuse(fmt::format("rows[{}]: {} + {} + {} rows are not the {} that were added", r,
-                                state.n_counted, state.n_missing, state.n_undefined, out.n_rows_));
+      in.Fail(fmt::format("{}: {} + {} + {} rows are not the {} that were added", row,
+                          state.n_counted, state.n_missing, state.n_undefined, out.n_rows_));
     }
     if (state.needs_moments) {
-      if (!reader.Block(block)) return refuse(fmt::format("rows[{}].moments is cut short", r));
-      absl::StatusOr<Moments> moments = Moments::Deserialize(block);
-      if (!moments.ok()) {
-        return refuse(fmt::format("rows[{}].moments: {}", r, text(moments.status())));
+      state.moments = in.Part<Moments>(row + ".moments");
+      if (state.moments.count() != state.n_counted || state.moments.n_nan() > 0) {
+        in.Fail(fmt::format("{}.moments is not of its {}", row, Rows(state.n_counted)));
       }
-      if (moments->count() != state.n_counted || moments->n_nan() > 0) {
-        return refuse(fmt::format("rows[{}].moments is not of its {}", r, Rows(state.n_counted)));
-      }
-      state.moments = *moments;
     }
     if (state.needs_sum) {
-      if (!reader.Block(block)) return refuse(fmt::format("rows[{}].sum is cut short", r));
-      absl::StatusOr<ExactSum> sum = ExactSum::Deserialize(block);
-      if (!sum.ok()) return refuse(fmt::format("rows[{}].sum: {}", r, text(sum.status())));
-      if (sum->n_nan() > 0) return refuse(fmt::format("rows[{}].sum has a NaN", r));
-      state.sum = *sum;
+      state.sum = in.Sum(row + ".sum");
+      if (state.sum.n_nan() > 0) in.Fail(fmt::format("{}.sum has a NaN", row));
     }
-    if (state.needs_values) {
-      if (state.n_counted > reader.left() / 8) {
-        return refuse(fmt::format("rows[{}].values is cut short", r));
-      }
+    if (state.needs_values && in.Holds(row + ".values", state.n_counted, sizeof(double))) {
       state.values.resize(state.n_counted);
-      for (size_t i = 0; i < state.values.size(); ++i) {
+      for (size_t i = 0; i < state.values.size() && in.ok(); ++i) {
         double& x = state.values[i];
-        reader.Double(x);
+        x = in.Double(row);
         const bool is_negative_zero = x == 0 && std::signbit(x);
         if (IsNan(x) || is_negative_zero || (i > 0 && x < state.values[i - 1])) {
-          return refuse(fmt::format("rows[{}].values[{}] is not what Serialize writes", r, i));
+          in.Fail(fmt::format("{}.values[{}] is not what Serialize writes", row, i));
         }
       }
     }
   }
-  std::string_view block;
-  if (!reader.Block(block)) return refuse("the ratio is cut short");
-  absl::StatusOr<RatioMoments> ratio = RatioMoments::Deserialize(block);
-  if (!ratio.ok()) return refuse(fmt::format("ratio: {}", text(ratio.status())));
+  out.ratio_ = in.Part<RatioMoments>("ratio");
   const std::optional<Expression::ErrorCore>& core = out.expression_.error_core();
   const bool has_ratio = core.has_value() && core->denominator.has_value();
   uint64_t most = 0;
@@ -666,12 +637,11 @@ absl::StatusOr<ExpressionAccumulator> ExpressionAccumulator::Deserialize(Express
     };
     most = std::min(counted(core->numerator), counted(*core->denominator));
   }
-  if (ratio->count() > most) {
-    return refuse(
-        fmt::format("ratio has {}, more than its sums have, {}", Rows(ratio->count()), most));
+  if (out.ratio_.count() > most) {
+    in.Fail(
+        fmt::format("ratio has {}, more than its sums have, {}", Rows(out.ratio_.count()), most));
   }
-  out.ratio_ = *ratio;
-  if (reader.left() != 0) return refuse("bytes are left over");
+  if (absl::Status status = in.Finish(); !status.ok()) return status;
   return out;
 }
 

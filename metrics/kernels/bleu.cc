@@ -3,16 +3,17 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "fmt/format.h"
-#include "metrics/kernels/count_fields.h"
+#include "metrics/stats/serialization.h"
 #include "metrics/text/normalize.h"
 #include "metrics/text/python_text.h"
 
 namespace mirage::metrics {
 namespace {
 
-constexpr char kVersion = 1;
+constexpr uint8_t kVersion = 1;
 
 // What sacrebleu takes for the logarithm of 0.
 constexpr double kLogOfZero = -9999999999.0;
@@ -247,74 +248,51 @@ std::string BleuStatistics::Signature(const BleuScoreOptions& options) const {
 }
 
 std::string BleuStatistics::Serialize() const {
-  std::string out(1, kVersion);
-  out.push_back(static_cast<char>(options_.tokenizer));
-  out.push_back(static_cast<char>(options_.lowercase));
-  out.push_back(static_cast<char>(options_.max_order));
+  ByteWriter out(kVersion);
+  out.Uint8(static_cast<uint8_t>(options_.tokenizer));
+  out.Flag(options_.lowercase);
+  out.Uint8(static_cast<uint8_t>(options_.max_order));
   for (const uint64_t count :
        {n_samples_, min_references_, max_references_, hypothesis_length_, reference_length_}) {
-    AppendCount(count, out);
+    out.Uint64(count);
   }
-  for (const uint64_t count : matches()) AppendCount(count, out);
-  for (const uint64_t count : totals()) AppendCount(count, out);
-  return out;
+  for (const uint64_t count : matches()) out.Uint64(count);
+  for (const uint64_t count : totals()) out.Uint64(count);
+  return std::move(out).Take();
 }
 
 absl::StatusOr<BleuStatistics> BleuStatistics::Deserialize(std::string_view bytes) {
-  if (bytes.empty()) return absl::InvalidArgumentError("BLEU statistics: no bytes");
-  if (bytes[0] != kVersion) {
-    return absl::InvalidArgumentError(
-        fmt::format("BLEU statistics: version {} is not {}; they were written by another release",
-                    static_cast<int>(static_cast<unsigned char>(bytes[0])), int{kVersion}));
+  ByteReader in(bytes, "BLEU statistics", kVersion);
+  const uint8_t tokenizer = in.Uint8("tokenizer");
+  if (tokenizer > static_cast<uint8_t>(BleuTokenizer::kIntl)) {
+    in.Fail(fmt::format("tokenizer is {}: not known", tokenizer));
   }
-  CountReader reader(bytes.substr(1));
-  uint8_t tokenizer = 0;
-  uint8_t lowercase = 0;
-  uint8_t max_order = 0;
-  if (!reader.Byte(tokenizer) || !reader.Byte(lowercase) || !reader.Byte(max_order) ||
-      tokenizer > static_cast<uint8_t>(BleuTokenizer::kIntl) || lowercase > 1) {
-    return absl::InvalidArgumentError("BLEU statistics: the options are cut short or not known");
-  }
-  const BleuOptions options = {.tokenizer = static_cast<BleuTokenizer>(tokenizer),
-                               .lowercase = lowercase == 1,
-                               .max_order = max_order};
-  if (absl::Status status = CheckOptions(options); !status.ok()) {
-    return absl::InvalidArgumentError(
-        fmt::format("BLEU statistics: max_order {} is not in [1, {}]", max_order, kMaxBleuOrder));
-  }
+  BleuOptions options = {.tokenizer = static_cast<BleuTokenizer>(tokenizer)};
+  options.lowercase = in.Flag("lowercase");
+  options.max_order = in.Uint8("max_order");
+  if (absl::Status status = CheckOptions(options); !status.ok()) in.Fail("options", status);
+  if (!in.ok()) return in.Finish();
   BleuStatistics read(options);
-  bool complete = true;
-  bool small = true;
-  const auto count = [&](uint64_t& value) {
-    complete = complete && reader.Count(value);
-    small = small && value <= kMaxCount;
-  };
-  count(read.n_samples_);
-  count(read.min_references_);
-  count(read.max_references_);
-  count(read.hypothesis_length_);
-  count(read.reference_length_);
-  for (size_t i = 0; i < max_order; ++i) count(read.matches_[i]);
-  for (size_t i = 0; i < max_order; ++i) count(read.totals_[i]);
-  if (!complete) {
-    return absl::InvalidArgumentError(
-        fmt::format("BLEU statistics: {} bytes are too few for the counts", bytes.size()));
-  }
-  bool consistent = small && reader.AtEnd() && read.totals_[0] == read.hypothesis_length_ &&
+  read.n_samples_ = in.Count("n_samples");
+  read.min_references_ = in.Count("min_references");
+  read.max_references_ = in.Count("max_references");
+  read.hypothesis_length_ = in.Count("hypothesis_length");
+  read.reference_length_ = in.Count("reference_length");
+  for (size_t i = 0; i < options.max_order; ++i) read.matches_[i] = in.Count("matches");
+  for (size_t i = 0; i < options.max_order; ++i) read.totals_[i] = in.Count("totals");
+  bool consistent = read.totals_[0] == read.hypothesis_length_ &&
                     read.min_references_ <= read.max_references_ &&
                     (read.n_samples_ == 0) == (read.min_references_ == 0) &&
                     (read.n_samples_ > 1 || read.min_references_ == read.max_references_) &&
                     (read.n_samples_ > 0 || read.hypothesis_length_ + read.reference_length_ == 0);
-  for (size_t i = 0; i < max_order && consistent; ++i) {
+  for (size_t i = 0; i < options.max_order && consistent; ++i) {
     // Each sample has one n-gram less of the next order, as long as it has any.
     consistent = read.matches_[i] <= read.totals_[i] &&
                  (i == 0 || (read.totals_[i] <= read.totals_[i - 1] &&
                              read.totals_[i - 1] - read.totals_[i] <= read.n_samples_));
   }
-  if (!consistent) {
-    return absl::InvalidArgumentError(
-        "BLEU statistics: counts contradict each other or bytes are left over");
-  }
+  if (!consistent) in.Fail("counts contradict each other");
+  if (absl::Status status = in.Finish(); !status.ok()) return status;
   return read;
 }
 

@@ -257,15 +257,15 @@ TEST(BleuTest, OnlyWhatWasSerializedIsRead) {
     return changed;
   };
   expect(with(0, 2), "version 2 is not 1");
-  expect(with(1, 4), "options are cut short or not known");
-  expect(with(2, 2), "options are cut short or not known");
-  expect(with(3, 0), "max_order 0 is not in [1, 16]");
-  expect(with(3, 17), "max_order 17 is not in [1, 16]");
+  expect(with(1, 4), "tokenizer is 4: not known");
+  expect(with(2, 2), "lowercase is 2: must be 0 or 1");
+  expect(with(3, 0), "max_order is 0: must be in [1, 16]");
+  expect(with(3, 17), "max_order is 17: must be in [1, 16]");
   // n_samples, least and greatest number of references, two lengths, two matches, two totals: too
   // large each, and what contradicts the others. More samples, of empty texts, or a longer
   // reference could be.
   for (size_t field = 0; field < 9; ++field) {
-    expect(with(4 + 8 * field + 7, 1), "contradict");
+    expect(with(4 + 8 * field + 7, 1), "must be <= 2^53");
     if (field != 0 && field != 4) expect(with(4 + 8 * field, 9), "contradict");
   }
   expect(with(4, 0), "contradict");

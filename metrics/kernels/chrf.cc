@@ -2,16 +2,17 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "fmt/format.h"
-#include "metrics/kernels/count_fields.h"
+#include "metrics/stats/serialization.h"
 #include "metrics/text/normalize.h"
 #include "metrics/text/python_text.h"
 
 namespace mirage::metrics {
 namespace {
 
-constexpr char kVersion = 1;
+constexpr uint8_t kVersion = 1;
 constexpr double kEpsilon = 1e-16;
 
 bool IsPunctuation(char c) {
@@ -238,74 +239,54 @@ std::string ChrfStatistics::Signature() const {
 }
 
 std::string ChrfStatistics::Serialize() const {
-  std::string out(1, kVersion);
-  out.push_back(static_cast<char>(options_.char_order));
-  out.push_back(static_cast<char>(options_.word_order));
-  out.push_back(static_cast<char>(options_.beta));
-  out.push_back(static_cast<char>(options_.lowercase));
-  out.push_back(static_cast<char>(options_.whitespace));
-  out.push_back(static_cast<char>(options_.eps_smoothing));
-  AppendCount(n_samples_, out);
-  AppendCount(min_references_, out);
-  AppendCount(max_references_, out);
+  ByteWriter out(kVersion);
+  out.Uint8(static_cast<uint8_t>(options_.char_order));
+  out.Uint8(static_cast<uint8_t>(options_.word_order));
+  out.Uint8(static_cast<uint8_t>(options_.beta));
+  out.Flag(options_.lowercase);
+  out.Flag(options_.whitespace);
+  out.Flag(options_.eps_smoothing);
+  out.Uint64(n_samples_);
+  out.Uint64(min_references_);
+  out.Uint64(max_references_);
   for (const Order& order : orders()) {
-    AppendCount(order.hypothesis, out);
-    AppendCount(order.reference, out);
-    AppendCount(order.matches, out);
+    out.Uint64(order.hypothesis);
+    out.Uint64(order.reference);
+    out.Uint64(order.matches);
   }
-  return out;
+  return std::move(out).Take();
 }
 
 absl::StatusOr<ChrfStatistics> ChrfStatistics::Deserialize(std::string_view bytes) {
-  if (bytes.empty()) return absl::InvalidArgumentError("chrF statistics: no bytes");
-  if (bytes[0] != kVersion) {
-    return absl::InvalidArgumentError(
-        fmt::format("chrF statistics: version {} is not {}; they were written by another release",
-                    static_cast<int>(static_cast<unsigned char>(bytes[0])), int{kVersion}));
-  }
-  CountReader reader(bytes.substr(1));
-  std::array<uint8_t, 6> fields{};
-  bool complete = true;
-  for (uint8_t& field : fields) complete = complete && reader.Byte(field);
-  const ChrfOptions options = {.char_order = fields[0],
-                               .word_order = fields[1],
-                               .beta = fields[2],
-                               .lowercase = fields[3] == 1,
-                               .whitespace = fields[4] == 1,
-                               .eps_smoothing = fields[5] == 1};
-  if (!complete || fields[3] > 1 || fields[4] > 1 || fields[5] > 1 || !CheckOptions(options).ok()) {
-    return absl::InvalidArgumentError("chrF statistics: the options are cut short or not known");
-  }
+  ByteReader in(bytes, "chrF statistics", kVersion);
+  ChrfOptions options;
+  options.char_order = in.Uint8("char_order");
+  options.word_order = in.Uint8("word_order");
+  options.beta = in.Uint8("beta");
+  options.lowercase = in.Flag("lowercase");
+  options.whitespace = in.Flag("whitespace");
+  options.eps_smoothing = in.Flag("eps_smoothing");
+  if (absl::Status status = CheckOptions(options); !status.ok()) in.Fail("options", status);
+  if (!in.ok()) return in.Finish();
   ChrfStatistics read(options);
-  bool small = true;
-  const auto count = [&](uint64_t& value) {
-    complete = complete && reader.Count(value);
-    small = small && value <= kMaxCount;
-  };
-  count(read.n_samples_);
-  count(read.min_references_);
-  count(read.max_references_);
+  read.n_samples_ = in.Count("n_samples");
+  read.min_references_ = in.Count("min_references");
+  read.max_references_ = in.Count("max_references");
   const size_t n_orders = read.orders().size();
   for (size_t i = 0; i < n_orders; ++i) {
-    count(read.orders_[i].hypothesis);
-    count(read.orders_[i].reference);
-    count(read.orders_[i].matches);
+    read.orders_[i].hypothesis = in.Count("n-grams of the hypotheses");
+    read.orders_[i].reference = in.Count("n-grams of the references");
+    read.orders_[i].matches = in.Count("matches");
   }
-  if (!complete) {
-    return absl::InvalidArgumentError(
-        fmt::format("chrF statistics: {} bytes are too few for the counts", bytes.size()));
-  }
-  bool consistent = small && reader.AtEnd() && read.min_references_ <= read.max_references_ &&
+  bool consistent = read.min_references_ <= read.max_references_ &&
                     (read.n_samples_ == 0) == (read.min_references_ == 0) &&
                     (read.n_samples_ > 1 || read.min_references_ == read.max_references_);
   for (const Order& order : read.orders()) {
     consistent = consistent && order.matches <= std::min(order.hypothesis, order.reference) &&
                  (read.n_samples_ > 0 || order.hypothesis + order.reference == 0);
   }
-  if (!consistent) {
-    return absl::InvalidArgumentError(
-        "chrF statistics: counts contradict each other or bytes are left over");
-  }
+  if (!consistent) in.Fail("counts contradict each other");
+  if (absl::Status status = in.Finish(); !status.ok()) return status;
   return read;
 }
 

@@ -240,17 +240,21 @@ TEST(ChrfTest, OnlyWhatWasSerializedIsRead) {
     return changed;
   };
   expect(with(0, 2), "version 2 is not 1");
-  for (const size_t field : {1, 2, 4, 5, 6}) expect(with(field, 17), "cut short or not known");
+  expect(with(1, 17), "char_order is 17: must be in [0, 16]");
+  expect(with(2, 17), "word_order is 17: must be in [0, 16]");
+  expect(with(4, 17), "lowercase is 17: must be 0 or 1");
+  expect(with(5, 17), "whitespace is 17: must be 0 or 1");
+  expect(with(6, 17), "eps_smoothing is 17: must be 0 or 1");
   std::string no_orders = with(1, 0);
   no_orders[2] = 0;
-  expect(no_orders, "cut short or not known");
+  expect(no_orders, "char_order and word_order are 0");
   // n_samples 0, numbers of references that differ in one sample, matches above the counts, and
   // counts that are too large.
   expect(with(7, 0), "contradict");
   expect(with(7 + 8, 9), "contradict");
   expect(with(7 + 16, 1), "contradict");
   expect(with(7 + 24 + 16, 9), "contradict");
-  for (size_t field = 0; field < 9; ++field) expect(with(7 + 8 * field + 7, 1), "contradict");
+  for (size_t field = 0; field < 9; ++field) expect(with(7 + 8 * field + 7, 1), "must be <= 2^53");
 }
 
 }  // namespace

@@ -15,17 +15,17 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "fmt/format.h"
-#include "metrics/stats/canonical_bytes.h"
 #include "metrics/stats/distributions.h"
 #include "metrics/stats/exact_sum.h"
 #include "metrics/stats/intervals.h"
 #include "metrics/stats/max_count.h"
 #include "metrics/stats/moments.h"
+#include "metrics/stats/serialization.h"
 
 namespace mirage::metrics {
 namespace {
 
-constexpr char kVersion = 1;
+constexpr uint8_t kVersion = 1;
 constexpr uint64_t kMaxVoters = 1'000'000'000;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInf = std::numeric_limits<double>::infinity();
@@ -559,48 +559,34 @@ absl::StatusOr<std::vector<ItemPassDistribution::CurvePoint>> ItemPassDistributi
 }
 
 std::string ItemPassDistribution::Serialize() const {
-  std::string out(1, kVersion);
-  AppendUint64(out, counts_.size());
+  ByteWriter out(kVersion);
+  out.Uint64(counts_.size());
   for (const auto& [pair, count] : counts_) {
-    AppendUint64(out, pair.first);
-    AppendUint64(out, pair.second);
-    AppendUint64(out, count);
+    out.Uint64(pair.first);
+    out.Uint64(pair.second);
+    out.Uint64(count);
   }
-  return out;
+  return std::move(out).Take();
 }
 
 absl::StatusOr<ItemPassDistribution> ItemPassDistribution::Deserialize(std::string_view bytes) {
-  if (bytes.empty()) return absl::InvalidArgumentError("item pass distribution: no bytes");
-  if (bytes[0] != kVersion) {
-    return absl::InvalidArgumentError(fmt::format(
-        "item pass distribution: version {} is not {}; it was written by another release",
-        static_cast<int>(static_cast<unsigned char>(bytes[0])), int{kVersion}));
-  }
-  ByteReader reader(bytes.substr(1));
-  uint64_t n_pairs = 0;
-  if (!reader.Uint64(n_pairs) || reader.left() % 24 != 0 || n_pairs != reader.left() / 24) {
-    return absl::InvalidArgumentError(fmt::format(
-        "item pass distribution: {} bytes are not those of {} pairs", bytes.size(), n_pairs));
-  }
+  ByteReader in(bytes, "item pass distribution", kVersion);
   ItemPassDistribution out;
   std::pair<uint64_t, uint64_t> before{0, 0};
-  for (uint64_t i = 0; i < n_pairs; ++i) {
-    std::pair<uint64_t, uint64_t> pair;
-    uint64_t count = 0;
-    reader.Uint64(pair.first);
-    reader.Uint64(pair.second);
-    reader.Uint64(count);
+  const uint64_t n_pairs = in.Size("number of pairs", 3 * sizeof(uint64_t));
+  for (uint64_t i = 0; i < n_pairs && in.ok(); ++i) {
+    const uint64_t n_samples = in.Uint64("n_samples");
+    const uint64_t n_correct = in.Uint64("n_correct");
+    const uint64_t count = in.Uint64("number of items");
+    const std::pair pair{n_samples, n_correct};
     if (pair <= before || count == 0) {
-      return absl::InvalidArgumentError(
-          fmt::format("item pass distribution: pairs[{}] is out of order or counts no item", i));
-    }
-    if (absl::Status status = out.Add(pair.second, pair.first, count); !status.ok()) {
-      return absl::InvalidArgumentError(
-          fmt::format("item pass distribution: pairs[{}]: {}", i,
-                      std::string_view(status.message().data(), status.message().size())));
+      in.Fail(fmt::format("pairs[{}] is out of order or counts no item", i));
+    } else if (absl::Status status = out.Add(n_correct, n_samples, count); !status.ok()) {
+      in.Fail(fmt::format("pairs[{}]", i), status);
     }
     before = pair;
   }
+  if (absl::Status status = in.Finish(); !status.ok()) return status;
   return out;
 }
 

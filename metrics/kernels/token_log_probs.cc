@@ -8,19 +8,20 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "fmt/format.h"
-#include "metrics/stats/canonical_bytes.h"
 #include "metrics/stats/exact_sum.h"
 #include "metrics/stats/moments.h"
+#include "metrics/stats/serialization.h"
 
 namespace mirage::metrics {
 namespace {
 
-constexpr char kVersion = 1;
+constexpr uint8_t kVersion = 1;
 
 absl::Status Invalid(std::string_view message) {
   return absl::InvalidArgumentError(absl::string_view(message.data(), message.size()));
@@ -55,32 +56,16 @@ void MergePositions(std::vector<PositionMoments>& into, const std::vector<Positi
   }
 }
 
-void AppendPosition(std::string& out, const PositionMoments& position) {
-  AppendBlock(out, position.nll.Serialize());
-  AppendBlock(out, position.p.Serialize());
+void Write(const PositionMoments& position, ByteWriter& out) {
+  out.Part(position.nll);
+  out.Part(position.p);
 }
 
-absl::Status ReadMoments(ByteReader& reader, std::string_view name, Moments& moments) {
-  std::string_view block;
-  if (!reader.Block(block)) {
-    return Invalid(fmt::format("position log-probs: {} is cut short", name));
-  }
-  absl::StatusOr<Moments> read = Moments::Deserialize(block);
-  if (!read.ok()) {
-    return Invalid(fmt::format(
-        "position log-probs: {}: {}", name,
-        std::string_view(read.status().message().data(), read.status().message().size())));
-  }
-  moments = *read;
-  return absl::OkStatus();
-}
-
-absl::Status ReadPosition(ByteReader& reader, std::string_view name, PositionMoments& position) {
-  if (absl::Status status = ReadMoments(reader, fmt::format("{}.nll", name), position.nll);
-      !status.ok()) {
-    return status;
-  }
-  return ReadMoments(reader, fmt::format("{}.p", name), position.p);
+PositionMoments Read(ByteReader& in, std::string_view name) {
+  PositionMoments position;
+  position.nll = in.Part<Moments>(fmt::format("{}.nll", name));
+  position.p = in.Part<Moments>(fmt::format("{}.p", name));
+  return position;
 }
 
 }  // namespace
@@ -169,60 +154,46 @@ absl::Status PositionLogProbs::Merge(const PositionLogProbs& other) {
 }
 
 std::string PositionLogProbs::Serialize() const {
-  std::string out(1, kVersion);
-  AppendUint64(out, max_positions_);
-  AppendUint64(out, n_targets_);
-  AppendUint64(out, n_empty_);
-  AppendUint64(out, from_start_.size());
+  ByteWriter out(kVersion);
+  out.Uint64(max_positions_);
+  out.Uint64(n_targets_);
+  out.Uint64(n_empty_);
+  out.Uint64(from_start_.size());
   for (size_t i = 0; i < from_start_.size(); ++i) {
-    AppendPosition(out, from_start_[i]);
-    AppendPosition(out, from_end_[i]);
+    Write(from_start_[i], out);
+    Write(from_end_[i], out);
   }
-  AppendPosition(out, overflow_from_start_);
-  AppendPosition(out, overflow_from_end_);
-  return out;
+  Write(overflow_from_start_, out);
+  Write(overflow_from_end_, out);
+  return std::move(out).Take();
 }
 
 absl::StatusOr<PositionLogProbs> PositionLogProbs::Deserialize(std::string_view bytes) {
-  if (bytes.empty()) return absl::InvalidArgumentError("position log-probs: no bytes");
-  if (bytes[0] != kVersion) {
-    return absl::InvalidArgumentError(fmt::format(
-        "position log-probs: version {} is not {}; they were written by another release",
-        static_cast<int>(static_cast<unsigned char>(bytes[0])), int{kVersion}));
-  }
-  ByteReader reader(bytes.substr(1));
-  uint64_t max_positions = 0;
+  ByteReader in(bytes, "position log-probs", kVersion);
+  const uint64_t max_positions = in.Uint64("max_positions");
   PositionLogProbs out;
-  uint64_t n_positions = 0;
-  if (!reader.Uint64(max_positions) || !reader.Uint64(out.n_targets_) ||
-      !reader.Uint64(out.n_empty_) || !reader.Uint64(n_positions)) {
-    return absl::InvalidArgumentError(
-        fmt::format("position log-probs: {} bytes are too few for the counts", bytes.size()));
-  }
+  out.n_targets_ = in.Uint64("n_targets");
+  out.n_empty_ = in.Uint64("n_empty");
+  // Each has four parts of at least a length.
+  const uint64_t n_positions = in.Size("number of positions", 4 * sizeof(uint64_t));
   if (max_positions == 0 || max_positions > kMostPositions || n_positions > max_positions ||
-      n_positions > reader.left() || (n_positions == 0) != (out.n_targets_ == 0)) {
-    return absl::InvalidArgumentError(
-        fmt::format("position log-probs: {} positions of at most {} for {} targets are not what "
-                    "Serialize writes",
-                    n_positions, max_positions, out.n_targets_));
+      (n_positions == 0) != (out.n_targets_ == 0)) {
+    in.Fail(fmt::format("{} positions of at most {} for {} targets are not what Serialize writes",
+                        n_positions, max_positions, out.n_targets_));
   }
+  if (!in.ok()) return in.Finish();
   out.max_positions_ = static_cast<uint32_t>(max_positions);
-  for (uint64_t i = 0; i < n_positions; ++i) {
-    PositionMoments start;
-    PositionMoments end;
-    absl::Status status = ReadPosition(reader, fmt::format("from_start[{}]", i), start);
-    if (status.ok()) status = ReadPosition(reader, fmt::format("from_end[{}]", i), end);
-    if (!status.ok()) return status;
-    out.from_start_.push_back(start);
-    out.from_end_.push_back(end);
+  for (uint64_t i = 0; i < n_positions && in.ok(); ++i) {
+    out.from_start_.push_back(Read(in, fmt::format("from_start[{}]", i)));
+    out.from_end_.push_back(Read(in, fmt::format("from_end[{}]", i)));
   }
-  absl::Status status = ReadPosition(reader, "overflow_from_start", out.overflow_from_start_);
-  if (status.ok()) status = ReadPosition(reader, "overflow_from_end", out.overflow_from_end_);
-  if (!status.ok()) return status;
+  out.overflow_from_start_ = Read(in, "overflow_from_start");
+  out.overflow_from_end_ = Read(in, "overflow_from_end");
+  if (absl::Status status = in.Finish(); !status.ok()) return status;
   // Each position has the targets that are longer than it, from either end, and its two figures
   // the same number of values.
   uint64_t before = out.n_targets_;
-  bool agree = reader.left() == 0;
+  bool agree = true;
   for (uint64_t i = 0; i < n_positions; ++i) {
     const uint64_t count = out.from_start_[i].nll.count();
     agree &= (i == 0 ? count == before : count <= before) && count > 0 &&
@@ -235,10 +206,8 @@ absl::StatusOr<PositionLogProbs> PositionLogProbs::Deserialize(std::string_view 
            out.overflow_from_end_.nll.count() == overflow &&
            out.overflow_from_end_.p.count() == overflow &&
            (overflow == 0 || n_positions == max_positions);
-  if (!agree) {
-    return absl::InvalidArgumentError(
-        "position log-probs: counts contradict each other or bytes are left over");
-  }
+  if (!agree) in.Fail("counts contradict each other");
+  if (absl::Status status = in.Finish(); !status.ok()) return status;
   return out;
 }
 

@@ -21,15 +21,16 @@
 #include "metrics/stats/intervals.h"
 #include "metrics/stats/max_count.h"
 #include "metrics/stats/moments.h"
+#include "metrics/stats/serialization.h"
 
 namespace mirage::metrics {
 namespace {
 
 // The first byte of serialized sequences; each class has its own.
-constexpr char kSubGaussianVersion = 1;
-constexpr char kEmpiricalBernsteinVersion = 33;
-constexpr char kBettingVersion = 65;
-constexpr char kAsymptoticVersion = 97;
+constexpr uint8_t kSubGaussianVersion = 1;
+constexpr uint8_t kEmpiricalBernsteinVersion = 33;
+constexpr uint8_t kBettingVersion = 65;
+constexpr uint8_t kAsymptoticVersion = 97;
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
 
@@ -196,71 +197,51 @@ ConfidenceInterval ExactMean(const Options& options, const CompensatedSum& sum,
   return {mean, mean, options.level, method};
 }
 
-void AppendUint64(std::string& out, uint64_t value) {
-  for (int i = 0; i < 8; ++i) out.push_back(static_cast<char>((value >> (8 * i)) & 0xff));
+void Write(const CompensatedSum& sum, ByteWriter& out) {
+  out.Double(sum.high);
+  out.Double(sum.low);
 }
 
-void AppendDouble(std::string& out, double value) {
-  AppendUint64(out, std::bit_cast<uint64_t>(value));
+CompensatedSum ReadSum(ByteReader& in, std::string_view field) {
+  CompensatedSum sum;
+  sum.high = in.Double(field);
+  sum.low = in.Double(field);
+  return sum;
 }
 
-void AppendSum(std::string& out, const CompensatedSum& sum) {
-  AppendDouble(out, sum.high);
-  AppendDouble(out, sum.low);
+// What the options of bounded scores begin with.
+template <typename Options>
+void WriteBounds(const Options& options, ByteWriter& out) {
+  out.Double(options.level);
+  out.Double(options.lower);
+  out.Double(options.upper);
 }
 
-// Reads fields one after the other; ok() turns false at the end of the bytes and stays so.
-class Reader {
- public:
-  Reader(std::string_view bytes, char version) : bytes_(bytes) {
-    ok_ = !bytes_.empty() && bytes_[0] == version;
-    if (ok_) bytes_.remove_prefix(1);
-  }
-
-  uint64_t Uint64() {
-    if (!ok_ || bytes_.size() < 8) {
-      ok_ = false;
-      return 0;
-    }
-    uint64_t value = 0;
-    for (int i = 0; i < 8; ++i) {
-      value |= static_cast<uint64_t>(static_cast<unsigned char>(bytes_[i])) << (8 * i);
-    }
-    bytes_.remove_prefix(8);
-    return value;
-  }
-
-  double Double() { return std::bit_cast<double>(Uint64()); }
-
-  CompensatedSum Sum() {
-    CompensatedSum sum;
-    sum.high = Double();
-    sum.low = Double();
-    return sum;
-  }
-
-  std::string_view Rest() const { return bytes_; }
-  bool ok() const { return ok_; }
-
- private:
-  std::string_view bytes_;
-  bool ok_ = true;
-};
-
-absl::Status Unreadable(std::string_view bytes, char version) {
-  if (bytes.empty()) return Invalid("confidence sequence: no bytes");
-  if (bytes[0] != version) {
-    return Invalid(fmt::format(
-        "confidence sequence: version {} is not {}; they were written by another release or kind "
-        "of sequence",
-        static_cast<int>(static_cast<unsigned char>(bytes[0])), int{version}));
-  }
-  return Invalid("confidence sequence: the bytes are cut short, too long or damaged");
+template <typename Options>
+void ReadBounds(ByteReader& in, Options& options) {
+  options.level = in.Double("level");
+  options.lower = in.Double("lower");
+  options.upper = in.Double("upper");
 }
 
-absl::Status WithPrefix(const absl::Status& status) {
-  return Invalid(fmt::format("confidence sequence: {}",
-                             std::string_view(status.message().data(), status.message().size())));
+// No population is 0.
+void WritePopulation(std::optional<uint64_t> population, ByteWriter& out) {
+  out.Uint64(population.value_or(0));
+}
+
+std::optional<uint64_t> ReadPopulation(ByteReader& in) {
+  const uint64_t population = in.Uint64("population");
+  if (population == 0) return std::nullopt;
+  return population;
+}
+
+void Contradiction(ByteReader& in) { in.Fail("the state is not one that scores lead to"); }
+
+// Whether the ends of a running intersection can be those after `count` scores.
+bool AreEnds(double low, double high, uint64_t count) {
+  if (count == 0 && (low != 0 || high != 1)) return false;
+  return low >= 0 && low <= 1 && high >= 0 && high <= 1 && !std::signbit(low) &&
+         !std::signbit(high);
 }
 
 // Whether the sum can be that of `count` values in [lower, upper]; a NaN cannot.
@@ -328,46 +309,37 @@ absl::StatusOr<ConfidenceInterval> SubGaussianSequence::interval() const {
 }
 
 std::string SubGaussianSequence::Serialize() const {
-  std::string out(1, kSubGaussianVersion);
-  AppendDouble(out, options_.level);
-  AppendDouble(out, options_.lower);
-  AppendDouble(out, options_.upper);
-  AppendUint64(out, static_cast<uint64_t>(options_.boundary));
-  AppendUint64(out, options_.tuned_n);
-  AppendUint64(out, count_);
-  AppendSum(out, sum_);
-  AppendDouble(out, low_);
-  AppendDouble(out, high_);
-  return out;
+  ByteWriter out(kSubGaussianVersion);
+  WriteBounds(options_, out);
+  out.Uint64(static_cast<uint64_t>(options_.boundary));
+  out.Uint64(options_.tuned_n);
+  out.Uint64(count_);
+  Write(sum_, out);
+  out.Double(low_);
+  out.Double(high_);
+  return std::move(out).Take();
 }
 
 absl::StatusOr<SubGaussianSequence> SubGaussianSequence::Deserialize(std::string_view bytes) {
-  Reader reader(bytes, kSubGaussianVersion);
+  ByteReader in(bytes, "sub-Gaussian sequence", kSubGaussianVersion);
   SubGaussianOptions options;
-  options.level = reader.Double();
-  options.lower = reader.Double();
-  options.upper = reader.Double();
-  const uint64_t boundary = reader.Uint64();
-  options.tuned_n = reader.Uint64();
-  const uint64_t count = reader.Uint64();
-  const CompensatedSum sum = reader.Sum();
-  const double low = reader.Double();
-  const double high = reader.Double();
-  if (!reader.ok() || !reader.Rest().empty() || boundary > 1) {
-    return Unreadable(bytes, kSubGaussianVersion);
-  }
+  ReadBounds(in, options);
+  const uint64_t boundary = in.Uint64("boundary");
+  if (boundary > 1) in.Fail(fmt::format("boundary is {}: not known", boundary));
   options.boundary = static_cast<SequenceBoundary>(boundary);
-  absl::StatusOr<SubGaussianSequence> sequence = Create(options);
-  if (!sequence.ok()) return WithPrefix(sequence.status());
-  if (count > kMaxCount || !IsSumOf(sum, count, options.lower, options.upper) ||
-      !(low >= 0 && low <= 1) || !(high >= 0 && high <= 1) || std::signbit(low) ||
-      std::signbit(high) || (count == 0 && (low != 0 || high != 1))) {
-    return Unreadable(bytes, kSubGaussianVersion);
+  options.tuned_n = in.Uint64("tuned_n");
+  if (absl::Status status = CheckOptions(options); !status.ok()) in.Fail("options", status);
+  if (!in.ok()) return in.Finish();
+  SubGaussianSequence sequence(options);
+  sequence.count_ = in.Count("count");
+  sequence.sum_ = ReadSum(in, "sum");
+  sequence.low_ = in.Double("low");
+  sequence.high_ = in.Double("high");
+  if (!IsSumOf(sequence.sum_, sequence.count_, options.lower, options.upper) ||
+      !AreEnds(sequence.low_, sequence.high_, sequence.count_)) {
+    Contradiction(in);
   }
-  sequence->count_ = count;
-  sequence->sum_ = sum;
-  sequence->low_ = low;
-  sequence->high_ = high;
+  if (absl::Status status = in.Finish(); !status.ok()) return status;
   return sequence;
 }
 
@@ -424,53 +396,46 @@ absl::StatusOr<ConfidenceInterval> EmpiricalBernsteinSequence::interval() const 
 }
 
 std::string EmpiricalBernsteinSequence::Serialize() const {
-  std::string out(1, kEmpiricalBernsteinVersion);
-  AppendDouble(out, options_.level);
-  AppendDouble(out, options_.lower);
-  AppendDouble(out, options_.upper);
-  // No population is 0.
-  AppendUint64(out, options_.population.value_or(0));
-  AppendUint64(out, count_);
+  ByteWriter out(kEmpiricalBernsteinVersion);
+  WriteBounds(options_, out);
+  WritePopulation(options_.population, out);
+  out.Uint64(count_);
   for (const CompensatedSum* sum : {&sum_, &squares_, &weighted_, &weights_, &penalties_}) {
-    AppendSum(out, *sum);
+    Write(*sum, out);
   }
-  AppendDouble(out, low_);
-  AppendDouble(out, high_);
-  return out;
+  out.Double(low_);
+  out.Double(high_);
+  return std::move(out).Take();
 }
 
 absl::StatusOr<EmpiricalBernsteinSequence> EmpiricalBernsteinSequence::Deserialize(
     std::string_view bytes) {
-  Reader reader(bytes, kEmpiricalBernsteinVersion);
+  ByteReader in(bytes, "empirical Bernstein sequence", kEmpiricalBernsteinVersion);
   EmpiricalBernsteinOptions options;
-  options.level = reader.Double();
-  options.lower = reader.Double();
-  options.upper = reader.Double();
-  const uint64_t population = reader.Uint64();
-  if (population > 0) options.population = population;
+  ReadBounds(in, options);
+  options.population = ReadPopulation(in);
+  if (absl::Status status = CheckOptions(options); !status.ok()) in.Fail("options", status);
+  if (!in.ok()) return in.Finish();
   EmpiricalBernsteinSequence sequence(options);
-  sequence.count_ = reader.Uint64();
-  for (CompensatedSum* sum : {&sequence.sum_, &sequence.squares_, &sequence.weighted_,
-                              &sequence.weights_, &sequence.penalties_}) {
-    *sum = reader.Sum();
-  }
-  sequence.low_ = reader.Double();
-  sequence.high_ = reader.Double();
-  if (!reader.ok() || !reader.Rest().empty()) return Unreadable(bytes, kEmpiricalBernsteinVersion);
-  if (absl::Status status = CheckOptions(options); !status.ok()) return WithPrefix(status);
-  const uint64_t count = sequence.count_;
-  const double low = sequence.low_;
-  const double high = sequence.high_;
+  const uint64_t count = in.Count("count");
+  sequence.count_ = count;
+  sequence.sum_ = ReadSum(in, "sum");
+  sequence.squares_ = ReadSum(in, "squares");
+  sequence.weighted_ = ReadSum(in, "weighted");
+  sequence.weights_ = ReadSum(in, "weights");
+  sequence.penalties_ = ReadSum(in, "penalties");
+  sequence.low_ = in.Double("low");
+  sequence.high_ = in.Double("high");
   if (count > options.population.value_or(kMaxCount) ||
       !IsSumOf(sequence.sum_, count, options.lower, options.upper) ||
       !IsSumOf(sequence.squares_, count, 0, 1) || !IsSumOf(sequence.weighted_, count, 0, kInf) ||
       !IsSumOf(sequence.weights_, count, 0, kInf) || !IsSumOf(sequence.penalties_, count, 0, 1) ||
       sequence.weighted_.high < 0 || (count > 0 && !(sequence.weights_.high > 0)) ||
       !std::isfinite(sequence.weights_.high) || !std::isfinite(sequence.weighted_.high) ||
-      !(low >= 0 && low <= 1) || !(high >= 0 && high <= 1) || std::signbit(low) ||
-      std::signbit(high) || (count == 0 && (low != 0 || high != 1))) {
-    return Unreadable(bytes, kEmpiricalBernsteinVersion);
+      !AreEnds(sequence.low_, sequence.high_, count)) {
+    Contradiction(in);
   }
+  if (absl::Status status = in.Finish(); !status.ok()) return status;
   return sequence;
 }
 
@@ -578,82 +543,75 @@ absl::StatusOr<ConfidenceInterval> BettingSequence::interval() const {
 }
 
 std::string BettingSequence::Serialize() const {
-  std::string out(1, kBettingVersion);
-  AppendDouble(out, options_.level);
-  AppendDouble(out, options_.lower);
-  AppendDouble(out, options_.upper);
-  // No population is 0.
-  AppendUint64(out, options_.population.value_or(0));
-  AppendUint64(out, options_.cells);
-  AppendUint64(out, count_);
-  AppendSum(out, sum_);
-  AppendSum(out, squares_);
-  AppendUint64(out, static_cast<uint64_t>(below_ + 1));
-  AppendUint64(out, static_cast<uint64_t>(above_));
-  if (!is_open()) return out;
-  for (int64_t point = first(); point <= last(); ++point) {
-    AppendDouble(out, up_[static_cast<size_t>(point - offset_)]);
-    AppendDouble(out, down_[static_cast<size_t>(point - offset_)]);
+  ByteWriter out(kBettingVersion);
+  WriteBounds(options_, out);
+  WritePopulation(options_.population, out);
+  out.Uint64(options_.cells);
+  out.Uint64(count_);
+  Write(sum_, out);
+  Write(squares_, out);
+  out.Uint64(static_cast<uint64_t>(below_ + 1));
+  out.Uint64(static_cast<uint64_t>(above_));
+  if (is_open()) {
+    for (int64_t point = first(); point <= last(); ++point) {
+      out.Double(up_[static_cast<size_t>(point - offset_)]);
+      out.Double(down_[static_cast<size_t>(point - offset_)]);
+    }
   }
-  return out;
+  return std::move(out).Take();
 }
 
 absl::StatusOr<BettingSequence> BettingSequence::Deserialize(std::string_view bytes) {
-  Reader reader(bytes, kBettingVersion);
+  ByteReader in(bytes, "betting sequence", kBettingVersion);
   BettingOptions options;
-  options.level = reader.Double();
-  options.lower = reader.Double();
-  options.upper = reader.Double();
-  const uint64_t population = reader.Uint64();
-  if (population > 0) options.population = population;
-  const uint64_t cells = reader.Uint64();
-  const uint64_t count = reader.Uint64();
-  const CompensatedSum sum = reader.Sum();
-  const CompensatedSum squares = reader.Sum();
-  const uint64_t below = reader.Uint64();
-  const uint64_t above = reader.Uint64();
-  if (!reader.ok() || cells > std::numeric_limits<uint32_t>::max()) {
-    return Unreadable(bytes, kBettingVersion);
+  ReadBounds(in, options);
+  options.population = ReadPopulation(in);
+  const uint64_t cells = in.Uint64("cells");
+  if (cells > std::numeric_limits<uint32_t>::max()) {
+    in.Fail(fmt::format("cells is {}: does not fit in 32 bits", cells));
   }
   options.cells = static_cast<uint32_t>(cells);
-  if (absl::Status status = CheckOptions(options); !status.ok()) return WithPrefix(status);
-  if (count > options.population.value_or(kMaxCount) ||
-      !IsSumOf(sum, count, options.lower, options.upper) || !IsSumOf(squares, count, 0, 1) ||
-      below > cells + 1 || above > cells + 1 ||
-      (count == 0 && (below != 0 || above != cells + 1))) {
-    return Unreadable(bytes, kBettingVersion);
-  }
+  if (absl::Status status = CheckOptions(options); !status.ok()) in.Fail("options", status);
+  if (!in.ok()) return in.Finish();
   BettingSequence sequence(options);
+  const uint64_t count = in.Count("count");
   sequence.count_ = count;
-  sequence.sum_ = sum;
-  sequence.squares_ = squares;
+  sequence.sum_ = ReadSum(in, "sum");
+  sequence.squares_ = ReadSum(in, "squares");
+  const uint64_t below = in.Uint64("below");
+  const uint64_t above = in.Uint64("above");
+  if (count > options.population.value_or(kMaxCount) ||
+      !IsSumOf(sequence.sum_, count, options.lower, options.upper) ||
+      !IsSumOf(sequence.squares_, count, 0, 1) || below > cells + 1 || above > cells + 1 ||
+      (count == 0 && (below != 0 || above != cells + 1))) {
+    Contradiction(in);
+  }
+  if (!in.ok()) return in.Finish();
   sequence.below_ = static_cast<int64_t>(below) - 1;
   sequence.above_ = static_cast<int64_t>(above);
-  if (!sequence.is_open()) {
-    if (!reader.Rest().empty()) return Unreadable(bytes, kBettingVersion);
-    return sequence;
-  }
-  // The size is known to be there before memory is taken for it.
-  const size_t points = static_cast<size_t>(sequence.last() - sequence.first() + 1);
-  if (reader.Rest().size() != 16 * points) return Unreadable(bytes, kBettingVersion);
-  sequence.offset_ = sequence.first();
-  sequence.up_.reserve(points);
-  sequence.down_.reserve(points);
-  // Within the interval rounding may leave a point just above what its neighbour stayed below.
-  const double most = 2 / (1 - options.level) * (1 + 1e-6);
-  for (int64_t point = sequence.first(); point <= sequence.last(); ++point) {
-    const double up = reader.Double();
-    const double down = reader.Double();
+  if (sequence.is_open()) {
+    const auto points = static_cast<uint64_t>(sequence.last() - sequence.first() + 1);
+    if (!in.Holds("capitals", points, 2 * sizeof(double))) return in.Finish();
+    sequence.offset_ = sequence.first();
+    sequence.up_.reserve(points);
+    sequence.down_.reserve(points);
+    // Within the interval rounding may leave a point just above what its neighbour stayed below.
+    const double most = 2 / (1 - options.level) * (1 + 1e-6);
     const auto fits = [most](double capital, bool won) {
       return won ? capital == kInf : capital >= 0 && capital < most && !std::signbit(capital);
     };
-    if (!fits(up, point == sequence.below_) || !fits(down, point == sequence.above_) ||
-        (count == 0 && (up != 1 || down != 1))) {
-      return Unreadable(bytes, kBettingVersion);
+    for (int64_t point = sequence.first(); point <= sequence.last(); ++point) {
+      const double up = in.Double("up");
+      const double down = in.Double("down");
+      if (!fits(up, point == sequence.below_) || !fits(down, point == sequence.above_) ||
+          (count == 0 && (up != 1 || down != 1))) {
+        Contradiction(in);
+      }
+      sequence.up_.push_back(up);
+      sequence.down_.push_back(down);
     }
-    sequence.up_.push_back(up);
-    sequence.down_.push_back(down);
   }
+  if (absl::Status status = in.Finish(); !status.ok()) return status;
   return sequence;
 }
 
@@ -688,28 +646,30 @@ ConfidenceInterval AsymptoticSequence::interval() const {
 }
 
 std::string AsymptoticSequence::Serialize() const {
-  std::string out(1, kAsymptoticVersion);
-  AppendDouble(out, options_.level);
-  AppendUint64(out, options_.tuned_n);
-  AppendUint64(out, options_.first_n);
-  return out + moments_.Serialize();
+  ByteWriter out(kAsymptoticVersion);
+  out.Double(options_.level);
+  out.Uint64(options_.tuned_n);
+  out.Uint64(options_.first_n);
+  // The moments come last and need no length.
+  return std::move(out).Take() + moments_.Serialize();
 }
 
 absl::StatusOr<AsymptoticSequence> AsymptoticSequence::Deserialize(std::string_view bytes) {
-  Reader reader(bytes, kAsymptoticVersion);
+  ByteReader in(bytes, "asymptotic sequence", kAsymptoticVersion);
   AsymptoticOptions options;
-  options.level = reader.Double();
-  options.tuned_n = reader.Uint64();
-  options.first_n = reader.Uint64();
-  if (!reader.ok()) return Unreadable(bytes, kAsymptoticVersion);
-  absl::StatusOr<AsymptoticSequence> sequence = Create(options);
-  if (!sequence.ok()) return WithPrefix(sequence.status());
-  absl::StatusOr<Moments> moments = Moments::Deserialize(reader.Rest());
-  if (!moments.ok()) return WithPrefix(moments.status());
-  if (moments->n_infinite() > 0 || moments->n_nan() > 0 || moments->count() > kMaxCount) {
-    return Unreadable(bytes, kAsymptoticVersion);
+  options.level = in.Double("level");
+  options.tuned_n = in.Uint64("tuned_n");
+  options.first_n = in.Uint64("first_n");
+  if (absl::Status status = CheckOptions(options); !status.ok()) in.Fail("options", status);
+  absl::StatusOr<Moments> moments = Moments::Deserialize(in.Rest());
+  if (!moments.ok()) {
+    in.Fail("moments", moments.status());
+  } else if (moments->n_infinite() > 0 || moments->n_nan() > 0 || moments->count() > kMaxCount) {
+    Contradiction(in);
   }
-  sequence->moments_ = *std::move(moments);
+  if (absl::Status status = in.Finish(); !status.ok()) return status;
+  AsymptoticSequence sequence(options);
+  sequence.moments_ = *std::move(moments);
   return sequence;
 }
 
