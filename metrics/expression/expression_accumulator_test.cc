@@ -11,10 +11,13 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "metrics/expression/expression.h"
 #include "metrics/stats/random.h"
+#include "tests/support/sharding.h"
 
 namespace mirage::metrics {
 namespace {
@@ -59,6 +62,15 @@ ExpressionAccumulator Over(std::string_view text, const Columns& columns) {
   EXPECT_TRUE(status.ok()) << status;
   return accumulator;
 }
+
+// Reads accumulators of one expression.
+struct ReadOf {
+  const Expression& expression;
+
+  absl::StatusOr<ExpressionAccumulator> operator()(std::string_view bytes) const {
+    return ExpressionAccumulator::Deserialize(expression, bytes);
+  }
+};
 
 ExpressionValue ValueOf(std::string_view text, const Columns& columns) {
   return Over(text, columns).Value();
@@ -292,7 +304,7 @@ TEST(ExpressionAccumulatorTest, EveryOrderAndShardingGivesTheSameBytes) {
     struct Row {
       double a, b, c;
     };
-    std::vector<Row> rows(700);
+    std::vector<Row> rows(707);
     for (Row& row : rows) {
       row = {(rng.Uniform() - 0.5) * std::exp(40 * rng.Uniform()),
              1 + static_cast<double>(rng.Below(9)), rng.Uniform() - 0.5};
@@ -309,31 +321,33 @@ TEST(ExpressionAccumulatorTest, EveryOrderAndShardingGivesTheSameBytes) {
       }
       return columns;
     };
+    // Single rows, some together, and more than a block.
+    std::vector<size_t> starts = {0};
+    while (starts.back() < rows.size()) {
+      const size_t part = starts.size();
+      starts.push_back(starts.back() + (part < 40 ? 1 : part < 48 ? part - 35 : 600));
+    }
+    ASSERT_EQ(starts.back(), rows.size());
     const ExpressionAccumulator whole = Over(text, columns_of(rows));
     const std::string bytes = whole.Serialize();
     const ExpressionValue value = whole.Value();
-    for (int trial = 0; trial < 1000; ++trial) {
-      std::shuffle(rows.begin(), rows.end(), rng);
-      std::vector<ExpressionAccumulator> shards;
-      for (size_t at = 0; at < rows.size();) {
-        const size_t size = std::min<size_t>(1 + rng.Below(600), rows.size() - at);
-        shards.push_back(Over(text, columns_of(std::span(rows).subspan(at, size))));
-        at += size;
-      }
-      std::shuffle(shards.begin(), shards.end(), rng);
-      ExpressionAccumulator merged(whole.expression());
-      for (const ExpressionAccumulator& shard : shards) {
-        const auto read = ExpressionAccumulator::Deserialize(whole.expression(), shard.Serialize());
-        ASSERT_TRUE(read.ok()) << read.status();
-        ASSERT_TRUE(merged.Merge(*read).ok());
-      }
-      ASSERT_EQ(merged.Serialize(), bytes);
-      const ExpressionValue again = merged.Value();
-      ASSERT_EQ(again.value.has_value(), value.value.has_value());
-      if (!value.value.has_value()) continue;
-      ASSERT_EQ(std::bit_cast<uint64_t>(*again.value), std::bit_cast<uint64_t>(*value.value));
-      ASSERT_EQ(again.standard_error, value.standard_error);
-    }
+    tests::ExpectAnyShardingGivesTheSameBytes(
+        starts.size() - 1,
+        [&](ExpressionAccumulator& accumulator, size_t i) {
+          const auto part = std::span(rows).subspan(starts[i], starts[i + 1] - starts[i]);
+          const Columns columns = columns_of(part);
+          ASSERT_TRUE(accumulator.AddRows(Spans(columns)).ok());
+        },
+        ExpressionAccumulator(whole.expression()), 1000,
+        [&](const ExpressionAccumulator& merged) {
+          ASSERT_EQ(merged.Serialize(), bytes);
+          const ExpressionValue again = merged.Value();
+          ASSERT_EQ(again.value.has_value(), value.value.has_value());
+          if (!value.value.has_value()) return;
+          ASSERT_EQ(std::bit_cast<uint64_t>(*again.value), std::bit_cast<uint64_t>(*value.value));
+          ASSERT_EQ(again.standard_error, value.standard_error);
+        },
+        ReadOf{whole.expression()});
   }
 }
 
@@ -354,7 +368,10 @@ TEST(ExpressionAccumulatorTest, DeserializeRefusesOtherBytes) {
   const auto message = [&](const std::string& other) {
     return Message(ExpressionAccumulator::Deserialize(expression, other).status());
   };
-  for (size_t size = 0; size < bytes.size(); ++size) message(bytes.substr(0, size));
+  const ReadOf read{expression};
+  tests::ExpectOnlyWholeBytesAreRead(whole, read);
+  tests::ExpectWhatIsReadIsWrittenAlike(
+      whole, [](const ExpressionAccumulator& accumulator) { accumulator.Value(); }, read);
   EXPECT_THAT(message(bytes + "x"), HasSubstr("bytes are left over"));
   std::string other = bytes;
   other[0] = 9;
@@ -363,15 +380,6 @@ TEST(ExpressionAccumulatorTest, DeserializeRefusesOtherBytes) {
   other = bytes;
   other[9 + expression.Canonical().size()] = 7;  // Rows.
   EXPECT_THAT(message(other), HasSubstr("rows[0]: 3 + 1 + 0 rows are not the 7"));
-  CounterRng rng(33, 0);
-  for (int trial = 0; trial < 20'000; ++trial) {
-    other = bytes;
-    other[rng.Below(other.size())] = static_cast<char>(rng.Below(256));
-    const auto read = ExpressionAccumulator::Deserialize(expression, other);
-    if (!read.ok()) continue;
-    ASSERT_EQ(read->Serialize(), other);
-    read->Value();
-  }
 }
 
 // The last part of the bytes: its version and its number of items.

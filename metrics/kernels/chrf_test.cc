@@ -7,7 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "metrics/stats/random.h"
+#include "tests/support/sharding.h"
 
 namespace mirage::metrics {
 namespace {
@@ -114,26 +114,13 @@ TEST(ChrfTest, OrderAndShardingDoNotMatter) {
   ChrfStatistics all = Make(options);
   ASSERT_TRUE(all.AddAll(hypotheses, references, scratch).ok());
   const std::string expected = all.Serialize();
-  CounterRng rng(5, 0);
-  for (int round = 0; round < 1200; ++round) {
-    std::vector<size_t> order(hypotheses.size());
-    for (size_t i = 0; i < order.size(); ++i) {
-      order[i] = i;
-      std::swap(order[i], order[rng.Below(i + 1)]);
-    }
-    // Some of the shards are empty.
-    std::vector<ChrfStatistics> shards(1 + rng.Below(8), Make(options));
-    for (const size_t i : order) {
-      ChrfStatistics& shard = shards[rng.Below(shards.size())];
-      ASSERT_TRUE(shard.Add(hypotheses[i], references[i], scratch).ok());
-    }
-    while (shards.size() > 1) {
-      const ChrfStatistics last = *ChrfStatistics::Deserialize(shards.back().Serialize());
-      shards.pop_back();
-      ASSERT_TRUE(shards[rng.Below(shards.size())].Merge(last).ok());
-    }
-    ASSERT_EQ(shards.front().Serialize(), expected);
-  }
+  tests::ExpectAnyShardingGivesTheSameBytes(
+      hypotheses.size(),
+      [&](ChrfStatistics& shard, size_t i) {
+        ASSERT_TRUE(shard.Add(hypotheses[i], references[i], scratch).ok());
+      },
+      Make(options), 1200,
+      [&](const ChrfStatistics& merged) { ASSERT_EQ(merged.Serialize(), expected); });
 }
 
 TEST(ChrfTest, EmptyTextsAndCorpora) {
@@ -230,9 +217,8 @@ TEST(ChrfTest, OnlyWhatWasSerializedIsRead) {
     EXPECT_THAT(std::string(result.status().message()), HasSubstr(message));
   };
   expect("", "no bytes");
-  for (size_t size = 1; size < bytes.size(); ++size) {
-    EXPECT_FALSE(ChrfStatistics::Deserialize(bytes.substr(0, size)).ok()) << size;
-  }
+  tests::ExpectOnlyWholeBytesAreRead(statistics);
+  tests::ExpectWhatIsReadIsWrittenAlike(statistics);
   expect(bytes + '\0', "left over");
   const auto with = [&](size_t at, char value) {
     std::string changed = bytes;

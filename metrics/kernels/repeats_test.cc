@@ -11,6 +11,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "metrics/stats/random.h"
+#include "tests/support/sharding.h"
 
 namespace mirage::metrics {
 namespace {
@@ -399,21 +400,10 @@ TEST(ItemPassDistributionTest, EveryOrderAndShardingGivesTheSameBytes) {
     item.n_correct = rng.Below(item.n_samples + 1);
     item.n_items = 1;
   }
-  const std::string whole = Of(items).Serialize();
-  for (int trial = 0; trial < 1000; ++trial) {
-    std::shuffle(items.begin(), items.end(), rng);
-    std::vector<ItemPassDistribution> shards(1 + rng.Below(7));
-    for (const PairCount& item : items) {
-      ASSERT_TRUE(shards[rng.Below(shards.size())].Add(item.n_correct, item.n_samples).ok());
-    }
-    ItemPassDistribution merged;
-    for (const ItemPassDistribution& shard : shards) {
-      const auto read = ItemPassDistribution::Deserialize(shard.Serialize());
-      ASSERT_TRUE(read.ok()) << read.status();
-      ASSERT_TRUE(merged.Merge(*read).ok());
-    }
-    ASSERT_EQ(merged.Serialize(), whole);
-  }
+  tests::ExpectAnyShardingGivesTheSameBytes<ItemPassDistribution>(
+      items.size(), [&](ItemPassDistribution& distribution, size_t i) {
+        ASSERT_TRUE(distribution.Add(items[i].n_correct, items[i].n_samples).ok());
+      });
 }
 
 TEST(ItemPassDistributionTest, MergesWithItself) {
@@ -424,11 +414,10 @@ TEST(ItemPassDistributionTest, MergesWithItself) {
 }
 
 TEST(ItemPassDistributionTest, DeserializeRefusesOtherBytes) {
-  const std::string bytes = Of(std::vector<PairCount>{{1, 3, 4}, {2, 8, 5}, {8, 8, 1}}).Serialize();
-  for (size_t size = 0; size < bytes.size(); ++size) {
-    EXPECT_FALSE(ItemPassDistribution::Deserialize(bytes.substr(0, size)).ok());
-  }
-  EXPECT_FALSE(ItemPassDistribution::Deserialize(bytes + "x").ok());
+  const auto distribution = Of(std::vector<PairCount>{{1, 3, 4}, {2, 8, 5}, {8, 8, 1}});
+  tests::ExpectOnlyWholeBytesAreRead(distribution);
+  tests::ExpectWhatIsReadIsWrittenAlike(distribution);
+  const std::string bytes = distribution.Serialize();
   std::string other = bytes;
   other[0] = 9;
   EXPECT_THAT(Message(ItemPassDistribution::Deserialize(other).status()), HasSubstr("version 9"));
@@ -439,15 +428,6 @@ TEST(ItemPassDistributionTest, DeserializeRefusesOtherBytes) {
   other[17] = 4;  // 4 of 3 right.
   EXPECT_THAT(Message(ItemPassDistribution::Deserialize(other).status()),
               HasSubstr("pairs[0]: n_correct is 4"));
-  CounterRng rng(3, 0);
-  for (int trial = 0; trial < 20'000; ++trial) {
-    other = bytes;
-    other[rng.Below(other.size())] = static_cast<char>(rng.Below(256));
-    const auto read = ItemPassDistribution::Deserialize(other);
-    if (read.ok()) {
-      ASSERT_EQ(read->Serialize(), other);
-    }
-  }
 }
 
 }  // namespace

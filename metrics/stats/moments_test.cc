@@ -13,6 +13,7 @@
 
 #include "gtest/gtest.h"
 #include "metrics/stats/random.h"
+#include "tests/support/sharding.h"
 
 namespace mirage::metrics {
 namespace {
@@ -129,21 +130,14 @@ TEST(MomentsTest, EveryOrderAndShardingGivesTheSameBits) {
   values[0] = 0.0;
   values[1] = -0.0;
   const Moments whole = Of(values);
-  for (int trial = 0; trial < 1000; ++trial) {
-    for (size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[rng.Below(i)]);
-    std::vector<Moments> shards(4);
-    for (double x : values) shards[rng.Below(4)].Add(x);
-    Moments merged;
-    for (const Moments& shard : shards) {
-      const auto read = Moments::Deserialize(shard.Serialize());
-      ASSERT_TRUE(read.ok()) << read.status();
-      merged.Merge(*read);
-    }
-    ASSERT_EQ(merged.Serialize(), whole.Serialize());
-    ASSERT_EQ(std::bit_cast<uint64_t>(*merged.mean()), std::bit_cast<uint64_t>(*whole.mean()));
-    ASSERT_EQ(std::bit_cast<uint64_t>(*merged.standard_error()),
-              std::bit_cast<uint64_t>(*whole.standard_error()));
-  }
+  tests::ExpectAnyShardingGivesTheSameBytes<Moments>(
+      values.size(), [&](Moments& moments, size_t i) { moments.Add(values[i]); }, {}, 1000,
+      [&](const Moments& merged) {
+        ASSERT_EQ(merged.Serialize(), whole.Serialize());
+        ASSERT_EQ(std::bit_cast<uint64_t>(*merged.mean()), std::bit_cast<uint64_t>(*whole.mean()));
+        ASSERT_EQ(std::bit_cast<uint64_t>(*merged.standard_error()),
+                  std::bit_cast<uint64_t>(*whole.standard_error()));
+      });
 }
 
 TEST(MomentsTest, MergesWithEmpty) {
@@ -156,27 +150,19 @@ TEST(MomentsTest, MergesWithEmpty) {
 }
 
 TEST(MomentsTest, DeserializeRefusesOtherBytes) {
-  const std::string bytes = Of({0.5, -kInf, 1}).Serialize();
-  for (size_t size = 0; size < bytes.size(); ++size) {
-    EXPECT_EQ(Moments::Deserialize(bytes.substr(0, size)).status().code(),
-              absl::StatusCode::kInvalidArgument);
-  }
-  EXPECT_FALSE(Moments::Deserialize(bytes + "x").ok());
+  const Moments moments = Of({0.5, -kInf, 1});
+  tests::ExpectOnlyWholeBytesAreRead(moments);
+  tests::ExpectWhatIsReadIsWrittenAlike(moments, [](const Moments& read) {
+    read.mean();
+    read.standard_error();
+  });
+  const std::string bytes = moments.Serialize();
   std::string other = bytes;
   other[0] = 9;
   EXPECT_FALSE(Moments::Deserialize(other).ok());
   other = bytes;
   other[10] = '\x7f';  // More zeros than values.
   EXPECT_FALSE(Moments::Deserialize(other).ok());
-  CounterRng rng(3, 0);
-  for (int trial = 0; trial < 20'000; ++trial) {
-    other = bytes;
-    other[rng.Below(other.size())] = static_cast<char>(rng.Below(256));
-    const auto read = Moments::Deserialize(other);
-    if (!read.ok()) continue;
-    read->mean();
-    read->standard_error();
-  }
 }
 
 // The residuals' formula, computed directly for a few items.
@@ -246,22 +232,19 @@ TEST(RatioMomentsTest, EdgeCases) {
 
 TEST(RatioMomentsTest, MergesAndTravels) {
   RatioMoments whole;
-  RatioMoments odd;
-  RatioMoments even;
-  for (int i = 1; i <= 99; ++i) {
-    whole.Add(std::sqrt(i), i);
-    (i % 2 == 0 ? even : odd).Add(std::sqrt(i), i);
-  }
-  const auto read = RatioMoments::Deserialize(even.Serialize());
-  ASSERT_TRUE(read.ok()) << read.status();
-  odd.Merge(*read);
-  EXPECT_EQ(odd.Serialize(), whole.Serialize());
-  EXPECT_EQ(*odd.standard_error(), *whole.standard_error());
-  const std::string bytes = whole.Serialize();
-  for (size_t size = 0; size < bytes.size(); ++size) {
-    EXPECT_FALSE(RatioMoments::Deserialize(bytes.substr(0, size)).ok());
-  }
-  EXPECT_FALSE(RatioMoments::Deserialize(bytes + "x").ok());
+  for (int i = 1; i <= 99; ++i) whole.Add(std::sqrt(i), i);
+  tests::ExpectAnyShardingGivesTheSameBytes<RatioMoments>(
+      99,
+      [](RatioMoments& moments, size_t i) {
+        const auto weight = static_cast<double>(i + 1);
+        moments.Add(std::sqrt(weight), weight);
+      },
+      {}, 1000,
+      [&](const RatioMoments& merged) {
+        ASSERT_EQ(*merged.standard_error(), *whole.standard_error());
+      });
+  tests::ExpectOnlyWholeBytesAreRead(whole);
+  tests::ExpectWhatIsReadIsWrittenAlike(whole);
 }
 
 TEST(MomentsTest, ColumnsAndRepeatsAreWhatTheirValuesAreOneByOne) {
