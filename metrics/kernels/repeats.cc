@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "fmt/format.h"
+#include "metrics/stats/compensated_sum.h"
 #include "metrics/stats/distributions.h"
 #include "metrics/stats/exact_sum.h"
 #include "metrics/stats/intervals.h"
@@ -58,21 +59,6 @@ absl::Status CheckDraws(uint64_t n_correct, uint64_t n_samples, uint64_t k, uint
   }
   return absl::OkStatus();
 }
-
-// A sum of many small numbers of one sign, with the rounding of each addition kept.
-class CompensatedSum {
- public:
-  void Add(double x) {
-    const double next = sum_ + x;
-    lost_ += std::abs(sum_) >= std::abs(x) ? (sum_ - next) + x : (x - next) + sum_;
-    sum_ = next;
-  }
-  double value() const { return sum_ + lost_; }
-
- private:
-  double sum_ = 0;
-  double lost_ = 0;
-};
 
 // log of the chance that k draws without replacement from n hold none of the `marked` ones:
 // C(n - marked, k) / C(n, k), a product over the smaller of k and marked. Stops below `least`,

@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "fmt/format.h"
+#include "metrics/stats/compensated_sum.h"
 #include "metrics/stats/intervals.h"
 #include "metrics/stats/max_count.h"
 #include "metrics/stats/moments.h"
@@ -256,17 +257,6 @@ bool IsSumOf(const CompensatedSum& sum, uint64_t count, double lower, double upp
 }
 
 }  // namespace
-
-void CompensatedSum::Add(double x) {
-  // Knuth's TwoSum, then the two are made not to overlap.
-  const auto two_sum = [](double a, double b) -> CompensatedSum {
-    const double sum = a + b;
-    const double other = sum - a;
-    return {sum, (a - (sum - other)) + (b - other)};
-  };
-  const CompensatedSum first = two_sum(high, x);
-  *this = two_sum(first.high, low + first.low);
-}
 
 SubGaussianSequence::SubGaussianSequence(const SubGaussianOptions& options)
     : options_(options),

@@ -69,6 +69,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "metrics/stats/compensated_sum.h"
 #include "metrics/stats/intervals.h"
 #include "metrics/stats/moments.h"
 
@@ -81,15 +82,6 @@ inline constexpr std::string_view kMethodEmpiricalBernsteinSequence =
     "empirical_bernstein_sequence";
 inline constexpr std::string_view kMethodBettingSequence = "betting_sequence";
 inline constexpr std::string_view kMethodAsymptoticSequence = "asymptotic_sequence";
-
-// A sum of doubles that keeps what each addition rounds off: as good as exact for bounded scores.
-struct CompensatedSum {
-  double high = 0;
-  double low = 0;
-
-  void Add(double x);
-  double value() const { return high + low; }
-};
 
 // How the width of a SubGaussianSequence depends on n.
 enum class SequenceBoundary {
@@ -150,6 +142,7 @@ class SubGaussianSequence {
   // The mixture's r in units of n.
   double mixture_ = 0;
   uint64_t count_ = 0;
+  // Sums are compensated: as good as exact for bounded scores.
   CompensatedSum sum_;
   // The running intersection, for scores in [0, 1].
   double low_ = 0;

@@ -458,14 +458,6 @@ TEST(ConfidenceSequenceTest, EdgeCases) {
   EXPECT_EQ(equal.interval().upper, kInf);
 }
 
-TEST(ConfidenceSequenceTest, ACompensatedSumKeepsWhatIsRoundedOff) {
-  CompensatedSum sum;
-  sum.Add(1);
-  for (int i = 0; i < 1000; ++i) sum.Add(0x1p-60);
-  sum.Add(-1);
-  EXPECT_EQ(sum.value(), 1000 * 0x1p-60);
-}
-
 // A sequence that was written and read at any time goes on to the same bits, and every damage that
 // makes bytes that are never written is refused.
 template <typename Sequence>

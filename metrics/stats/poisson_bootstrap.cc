@@ -18,6 +18,7 @@
 #include "fmt/format.h"
 #include "metrics/stats/bootstrap.h"
 #include "metrics/stats/centered_sums.h"
+#include "metrics/stats/compensated_sum.h"
 #include "metrics/stats/exact_sum.h"
 #include "metrics/stats/random_block.h"
 #include "metrics/stats/serialization.h"
@@ -48,13 +49,11 @@ PoissonBootstrap::PoissonBootstrap(size_t columns, uint64_t seed)
     : seed_(seed), columns_(std::max<size_t>(columns, 1)) {}
 
 void PoissonBootstrap::AddTo(Column& column, size_t r, double high, double low) {
-  // Knuth's two-sum; what it leaves goes into the low part, and the pair is made one again.
-  const double a = column.high[r];
-  const double sum = a + high;
-  const double b = sum - a;
-  const double rest = (a - (sum - b)) + (high - b) + (column.low[r] + low);
-  const double whole = sum + rest;
-  column.low[r] = rest - (whole - sum);
+  // What the sum of the high parts leaves goes into the low part, and the pair is made one again.
+  const CompensatedSum sum = TwoSum(column.high[r], high);
+  const double rest = sum.low + (column.low[r] + low);
+  const double whole = sum.high + rest;
+  column.low[r] = rest - (whole - sum.high);
   column.high[r] = whole;
 }
 
