@@ -88,8 +88,9 @@ class ClusteredMoments {
 };
 
 // Kish's design effect of clusters of equal size, 1 + (size - 1) * correlation: for plans, where
-// there are no values yet. `size` >= 1, correlation in [-1 / (size - 1), 1]; else INVALID_ARGUMENT.
-// Source: Kish (1965), "Survey Sampling", section 5.4.
+// there are no values yet; for clusters that differ, of their mean size. `size` >= 1, correlation
+// in [-1 / (size - 1), 1]; else INVALID_ARGUMENT. Source: Kish (1965), "Survey Sampling",
+// section 5.4.
 absl::StatusOr<double> KishDesignEffect(double size, double correlation);
 
 // Kish's effective number of items of unequal weight, (sum w)^2 / sum w^2, in [1, n]. Weights must

@@ -159,7 +159,15 @@ TEST(ClusteredTest, KishsFiguresAreHisFormulas) {
   EXPECT_EQ(*KishDesignEffect(5, -0.25), 0);
   EXPECT_FALSE(KishDesignEffect(5, -0.3).ok());
   EXPECT_FALSE(KishDesignEffect(5, kNan).ok());
+  EXPECT_DOUBLE_EQ(*KishDesignEffect(3, -0.25), 0.5);
+  for (const double bad : {0.5, -1.0, kNan, std::numeric_limits<double>::infinity()}) {
+    EXPECT_THAT(std::string(KishDesignEffect(bad, 0.1).status().message()), HasSubstr("size is "));
+  }
   EXPECT_THAT(std::string(KishDesignEffect(0.5, 0).status().message()), HasSubstr("size is 0.5"));
+  EXPECT_THAT(std::string(KishDesignEffect(3, 1.5).status().message()),
+              HasSubstr("correlation is 1.5"));
+  EXPECT_THAT(std::string(KishDesignEffect(3, -0.6).status().message()),
+              HasSubstr("correlation is -0.6: must be from -1/(size - 1)"));
   EXPECT_EQ(*KishEffectiveSize(std::vector<double>{2, 2, 2}), 3);
   EXPECT_EQ(*KishEffectiveSize(std::vector<double>{1e300, 0, 0}), 1);
   EXPECT_NEAR(*KishEffectiveSize(std::vector<double>{1, 2, 3}), 36.0 / 14, 1e-14);

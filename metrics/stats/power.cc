@@ -276,25 +276,6 @@ absl::StatusOr<DocumentVariance> UnpairedVariance(double question_variance_a,
                           a.answer / a.answers + b.answer / b.answers};
 }
 
-absl::StatusOr<double> ClusterDesignEffect(double mean_cluster_size, double correlation) {
-  if (absl::Status status = CheckWithin("mean_cluster_size", mean_cluster_size,
-                                        mean_cluster_size >= 1 && std::isfinite(mean_cluster_size),
-                                        "finite and at least 1");
-      !status.ok()) {
-    return status;
-  }
-  if (absl::Status status = CheckWithin("correlation", correlation,
-                                        correlation >= -1 && correlation <= 1, "between -1 and 1");
-      !status.ok()) {
-    return status;
-  }
-  const double effect = 1 + (mean_cluster_size - 1) * correlation;
-  if (effect > 0) return effect;
-  return Invalid(
-      fmt::format("correlation is {}: below -1 / (mean_cluster_size - 1), which no clusters have",
-                  correlation));
-}
-
 absl::StatusOr<uint64_t> RequiredN(const DocumentVariance& variance, double delta,
                                    const TestPlan& plan, const SamplingDesign& design) {
   if (absl::Status status = CheckAll(variance, plan, true, design); !status.ok()) return status;

@@ -21,7 +21,10 @@
 
 namespace mirage::metrics {
 
-// Whether a test asks for a difference in either direction or in one that was fixed beforehand.
+// Whether a test asks for a difference in either direction or in one that was fixed beforehand. Not
+// an Alternative (hypothesis.h): a sample size is the same for a difference above as for one below,
+// so a plan says how many tails share alpha, and which one it is follows from the difference that
+// the function is about.
 enum class TestSides { kTwo, kOne };
 
 // The test that is planned.
@@ -35,7 +38,8 @@ struct TestPlan {
 
 // How documents are drawn.
 struct SamplingDesign {
-  // The variance's factor for documents that come in clusters (ClusterDesignEffect), > 0.
+  // The variance's factor for documents that come in clusters, > 0: design_effect() or
+  // KishDesignEffect() of clustered.h.
   double design_effect = 1;
   // The number N of documents there are, if the statement is about these alone: what is left to
   // chance by drawing n of them without replacement is 1 - n/N of the variance over documents. The
@@ -72,11 +76,6 @@ absl::StatusOr<DocumentVariance> UnpairedVariance(double question_variance_a,
                                                   const ModelVariance& a,
                                                   double question_variance_b,
                                                   const ModelVariance& b);
-
-// Kish's design effect for clusters (documents that share a passage) of a mean size >= 1 and an
-// intra-cluster correlation in [-1, 1]: 1 + (size - 1) correlation. INVALID_ARGUMENT also where
-// that is not above 0. Source: Kish, "Survey sampling" (1965), section 5.4.
-absl::StatusOr<double> ClusterDesignEffect(double mean_cluster_size, double correlation);
 
 // The fewest documents for a difference of `delta` (any sign, not 0) to be found at the plan's
 // power: the formula above; one-sided with z_alpha. The design effect multiplies the variance, and

@@ -184,9 +184,6 @@ TEST(PowerTest, VariancesAddUp) {
   const auto unpaired = UnpairedVariance(0.3, a, 0.25, b);
   EXPECT_DOUBLE_EQ(unpaired->question, 0.55);
   EXPECT_DOUBLE_EQ(unpaired->answer, 0.1);
-  EXPECT_DOUBLE_EQ(*ClusterDesignEffect(5, 0.25), 2);
-  EXPECT_DOUBLE_EQ(*ClusterDesignEffect(1, 0.9), 1);
-  EXPECT_DOUBLE_EQ(*ClusterDesignEffect(3, -0.25), 0.5);
 }
 
 TEST(PowerTest, ProportionsAgreeWithStatsmodels) {
@@ -341,7 +338,6 @@ TEST(PowerTest, BadInputIsNamed) {
     EXPECT_THAT(message(RequiredNForNormal(good, 0.1, bad)), HasSubstr("level is "));
     EXPECT_THAT(message(RequiredNToExclude(bad, 0.95)), HasSubstr("share is "));
     EXPECT_THAT(message(RequiredNToExclude(0.1, bad)), HasSubstr("level is "));
-    EXPECT_THAT(message(ClusterDesignEffect(bad, 0.1)), HasSubstr("mean_cluster_size is "));
   }
   for (const double bad : {0.0, kNan, kInf}) {
     EXPECT_THAT(message(RequiredN(good, bad)), HasSubstr("delta is "));
@@ -359,8 +355,8 @@ TEST(PowerTest, BadInputIsNamed) {
               HasSubstr("design.population is 0"));
   EXPECT_THAT(message(PairedVariance(0, {.answers = 0}, {})), HasSubstr("a.answers is 0"));
   EXPECT_THAT(message(UnpairedVariance(0, {}, 0, {.answers = 0})), HasSubstr("b.answers is 0"));
-  EXPECT_THAT(message(ClusterDesignEffect(3, 1.5)), HasSubstr("correlation is 1.5"));
-  EXPECT_THAT(message(ClusterDesignEffect(3, -0.5)), HasSubstr("correlation is -0.5: below"));
+  EXPECT_THAT(message(RequiredN(good, 0.1, {}, {.design_effect = 0})),
+              HasSubstr("design.design_effect is 0: must be finite and above 0"));
   EXPECT_THAT(message(Power(good, 0.1, 0)), HasSubstr("n is 0"));
   EXPECT_THAT(message(Power(good, 0.1, 101, {}, {.population = 100})),
               HasSubstr("n is 101: must be between 1 and 100"));
