@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <numbers>
 #include <numeric>
 #include <optional>
 #include <span>
@@ -25,11 +26,10 @@ absl::Status Invalid(std::string_view message) {
 // 1 + 1/2 + ... + 1/m.
 double HarmonicNumber(uint64_t m) {
   constexpr uint64_t kDirect = 1000;
-  constexpr double kEulerGamma = 0.57721566490153286061;
   if (m > kDirect) {
     // The next term of the expansion is 1 / (120 m^4), below 1e-14 here.
     const double x = static_cast<double>(m);
-    return std::log(x) + kEulerGamma + 1 / (2 * x) - 1 / (12 * x * x);
+    return std::log(x) + std::numbers::egamma + 1 / (2 * x) - 1 / (12 * x * x);
   }
   double sum = 0;
   for (uint64_t i = m; i > 0; --i) sum += 1 / static_cast<double>(i);
