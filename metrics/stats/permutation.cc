@@ -1,7 +1,5 @@
 #include "metrics/stats/permutation.h"
 
-#include <Random123/philox.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -23,6 +21,7 @@
 #include "metrics/stats/moments.h"
 #include "metrics/stats/parallel.h"
 #include "metrics/stats/random.h"
+#include "metrics/stats/random_block.h"
 
 namespace mirage::metrics {
 namespace {
@@ -40,6 +39,9 @@ constexpr size_t kBlock = kBitsPerTable * kTables;
 // Replicates that a thread takes at a time: their sums fit into the first-level cache beside the
 // tables.
 constexpr size_t kShard = 512;
+// Replicates that draw their random bits at once.
+constexpr size_t kStreams = 64;
+static_assert(kShard % kStreams == 0);
 
 absl::Status CheckOptions(const PermutationOptions& options) {
   if (options.replicates < kMinReplicates || options.replicates > kMaxReplicates) {
@@ -251,8 +253,7 @@ uint64_t CountExtremeFlips(const std::vector<int64_t>& magnitudes, const Extreme
     const size_t size = std::min(kShard, replicates - first);
     std::vector<int64_t> flipped(size);
     std::array<std::array<int64_t, size_t{1} << kBitsPerTable>, kTables> tables{};
-    const r123::Philox4x32::key_type key = {
-        {static_cast<uint32_t>(options.seed), static_cast<uint32_t>(options.seed >> 32)}};
+    std::array<uint32_t, 4 * kStreams> words;
     for (size_t begin = 0; begin < magnitudes.size(); begin += kBlock) {
       // Each table has the sums of all subsets of its differences.
       for (size_t t = 0; t < kTables; ++t) {
@@ -264,20 +265,19 @@ uint64_t CountExtremeFlips(const std::vector<int64_t>& magnitudes, const Extreme
         }
       }
       const size_t block = begin / kBlock;
-      for (size_t r = 0; r < size; ++r) {
-        const size_t replicate = first + r;
-        const r123::Philox4x32::ctr_type words = r123::Philox4x32()(
-            {{static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
-              static_cast<uint32_t>(replicate), static_cast<uint32_t>(replicate >> 32)}},
-            key);
-        int64_t sum = 0;
-        for (size_t word = 0; word < 4; ++word) {
-          const uint32_t bits = words[word];
-          for (size_t byte = 0; byte < 4; ++byte) {
-            sum += tables[4 * word + byte][(bits >> (8 * byte)) & 0xff];
+      for (size_t stream = 0; stream < size; stream += kStreams) {
+        RandomBlock::OfStreams(options.seed, first + stream, block, words);
+        const size_t last = std::min(kStreams, size - stream);
+        for (size_t r = 0; r < last; ++r) {
+          const uint32_t* const bits = &words[r / 8 * 32 + r % 8];
+          int64_t sum = 0;
+          for (size_t word = 0; word < 4; ++word) {
+            for (size_t byte = 0; byte < 4; ++byte) {
+              sum += tables[4 * word + byte][(bits[8 * word] >> (8 * byte)) & 0xff];
+            }
           }
+          flipped[stream + r] += sum;
         }
-        flipped[r] += sum;
       }
     }
     for (const int64_t sum : flipped) hits[shard] += extreme(all - 2 * sum) ? 1 : 0;

@@ -19,12 +19,21 @@ constexpr size_t kRow = 4 * kBlocksPerRow;
 uint32_t Low(uint64_t x) { return static_cast<uint32_t>(x); }
 uint32_t High(uint64_t x) { return static_cast<uint32_t>(x >> 32); }
 
-void FillBaseline(uint64_t seed, uint64_t stream, uint64_t block, std::span<uint32_t> words) {
+// Where to begin, and how far the next block is away.
+struct Place {
+  uint64_t stream;
+  uint64_t block;
+  bool next_is_next_stream;
+
+  void Advance(uint64_t by) { (next_is_next_stream ? stream : block) += by; }
+};
+
+void FillBaseline(uint64_t seed, Place at, std::span<uint32_t> words) {
   const r123::Philox4x32::key_type key = {{Low(seed), High(seed)}};
   for (size_t row = 0; row < words.size(); row += kRow) {
-    for (size_t lane = 0; lane < kBlocksPerRow; ++lane, ++block) {
-      const r123::Philox4x32::ctr_type drawn =
-          r123::Philox4x32()({{Low(block), High(block), Low(stream), High(stream)}}, key);
+    for (size_t lane = 0; lane < kBlocksPerRow; ++lane, at.Advance(1)) {
+      const r123::Philox4x32::ctr_type drawn = r123::Philox4x32()(
+          {{Low(at.block), High(at.block), Low(at.stream), High(at.stream)}}, key);
       for (size_t word = 0; word < 4; ++word) {
         words[row + word * kBlocksPerRow + lane] = drawn[word];
       }
@@ -49,18 +58,20 @@ __attribute__((target("avx2"))) inline Products Multiply(__m256i x, __m256i fact
           _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa)};
 }
 
-__attribute__((target("avx2"))) void FillAvx2(uint64_t seed, uint64_t stream, uint64_t block,
-                                              std::span<uint32_t> words) {
+__attribute__((target("avx2"))) void FillAvx2(uint64_t seed, Place at, std::span<uint32_t> words) {
   // The constants of Salmon et al. (2011), as in Random123's philox.h.
   const __m256i factor0 = _mm256_set1_epi64x(PHILOX_M4x32_0);
   const __m256i factor1 = _mm256_set1_epi64x(PHILOX_M4x32_1);
   const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  for (size_t row = 0; row < words.size(); row += kRow, block += kBlocksPerRow) {
+  const __m256i zero = _mm256_setzero_si256();
+  const __m256i blocks = at.next_is_next_stream ? zero : lanes;
+  const __m256i streams = at.next_is_next_stream ? lanes : zero;
+  for (size_t row = 0; row < words.size(); row += kRow, at.Advance(kBlocksPerRow)) {
     // Rows begin at multiples of 8, so that the lower half never carries within one.
-    __m256i w0 = _mm256_add_epi32(_mm256_set1_epi32(static_cast<int>(Low(block))), lanes);
-    __m256i w1 = _mm256_set1_epi32(static_cast<int>(High(block)));
-    __m256i w2 = _mm256_set1_epi32(static_cast<int>(Low(stream)));
-    __m256i w3 = _mm256_set1_epi32(static_cast<int>(High(stream)));
+    __m256i w0 = _mm256_add_epi32(_mm256_set1_epi32(static_cast<int>(Low(at.block))), blocks);
+    __m256i w1 = _mm256_set1_epi32(static_cast<int>(High(at.block)));
+    __m256i w2 = _mm256_add_epi32(_mm256_set1_epi32(static_cast<int>(Low(at.stream))), streams);
+    __m256i w3 = _mm256_set1_epi32(static_cast<int>(High(at.stream)));
     uint32_t key0 = Low(seed);
     uint32_t key1 = High(seed);
     for (int round = 0; round < 10; ++round) {
@@ -76,10 +87,10 @@ __attribute__((target("avx2"))) void FillAvx2(uint64_t seed, uint64_t stream, ui
       key1 += PHILOX_W32_1;
     }
     auto* out = reinterpret_cast<__m256i*>(words.data() + row);
-    _mm256_store_si256(out, w0);
-    _mm256_store_si256(out + 1, w1);
-    _mm256_store_si256(out + 2, w2);
-    _mm256_store_si256(out + 3, w3);
+    _mm256_storeu_si256(out, w0);
+    _mm256_storeu_si256(out + 1, w1);
+    _mm256_storeu_si256(out + 2, w2);
+    _mm256_storeu_si256(out + 3, w3);
   }
 }
 
@@ -89,18 +100,21 @@ bool HasAvx512() { return __builtin_cpu_supports("avx512f"); }
 // matters, since products are of lower halves: so the lower half of a product is where the next
 // round wants it, and the upper one is a shift away. Masks of all lanes cost nothing: without them
 // gcc 12 warns of its own header.
-__attribute__((target("avx512f"))) void FillAvx512(uint64_t seed, uint64_t stream, uint64_t block,
+__attribute__((target("avx512f"))) void FillAvx512(uint64_t seed, Place at,
                                                    std::span<uint32_t> words) {
   constexpr __mmask8 kAll = 0xff;
   const __m512i factor0 = _mm512_set1_epi64(PHILOX_M4x32_0);
   const __m512i factor1 = _mm512_set1_epi64(PHILOX_M4x32_1);
   const __m512i lanes = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
-  for (size_t row = 0; row < words.size(); row += kRow, block += kBlocksPerRow) {
-    const auto number = static_cast<int64_t>(block);
-    __m512i w0 = _mm512_add_epi64(_mm512_set1_epi64(number), lanes);
-    __m512i w1 = _mm512_set1_epi64(High(block));
-    __m512i w2 = _mm512_set1_epi64(Low(stream));
-    __m512i w3 = _mm512_set1_epi64(High(stream));
+  const __m512i zero = _mm512_setzero_si512();
+  const __m512i blocks = at.next_is_next_stream ? zero : lanes;
+  const __m512i streams = at.next_is_next_stream ? lanes : zero;
+  for (size_t row = 0; row < words.size(); row += kRow, at.Advance(kBlocksPerRow)) {
+    // As above, the lower half never carries.
+    __m512i w0 = _mm512_add_epi64(_mm512_set1_epi64(Low(at.block)), blocks);
+    __m512i w1 = _mm512_set1_epi64(High(at.block));
+    __m512i w2 = _mm512_add_epi64(_mm512_set1_epi64(Low(at.stream)), streams);
+    __m512i w3 = _mm512_set1_epi64(High(at.stream));
     uint32_t key0 = Low(seed);
     uint32_t key1 = High(seed);
     for (int round = 0; round < 10; ++round) {
@@ -116,40 +130,54 @@ __attribute__((target("avx512f"))) void FillAvx512(uint64_t seed, uint64_t strea
       key1 += PHILOX_W32_1;
     }
     auto* out = reinterpret_cast<__m256i*>(words.data() + row);
-    _mm256_store_si256(out, _mm512_maskz_cvtepi64_epi32(kAll, w0));
-    _mm256_store_si256(out + 1, _mm512_maskz_cvtepi64_epi32(kAll, w1));
-    _mm256_store_si256(out + 2, _mm512_maskz_cvtepi64_epi32(kAll, w2));
-    _mm256_store_si256(out + 3, _mm512_maskz_cvtepi64_epi32(kAll, w3));
+    _mm256_storeu_si256(out, _mm512_maskz_cvtepi64_epi32(kAll, w0));
+    _mm256_storeu_si256(out + 1, _mm512_maskz_cvtepi64_epi32(kAll, w1));
+    _mm256_storeu_si256(out + 2, _mm512_maskz_cvtepi64_epi32(kAll, w2));
+    _mm256_storeu_si256(out + 3, _mm512_maskz_cvtepi64_epi32(kAll, w3));
   }
 }
 
 #else
 
 bool HasAvx512() { return false; }
-void FillAvx512(uint64_t, uint64_t, uint64_t, std::span<uint32_t>) {}
+void FillAvx512(uint64_t, Place, std::span<uint32_t>) {}
 bool HasAvx2() { return false; }
-void FillAvx2(uint64_t, uint64_t, uint64_t, std::span<uint32_t>) {}
+void FillAvx2(uint64_t, Place, std::span<uint32_t>) {}
 
 #endif
+
+// The path to take on this processor.
+RandomBlock::Path Best(RandomBlock::Path path) {
+  using Path = RandomBlock::Path;
+  if ((path == Path::kAuto || path == Path::kAvx512) && HasAvx512()) return Path::kAvx512;
+  if (path != Path::kBaseline && HasAvx2()) return Path::kAvx2;
+  return Path::kBaseline;
+}
+
+void Fill(RandomBlock::Path best, uint64_t seed, const Place& at, std::span<uint32_t> words) {
+  if (best == RandomBlock::Path::kAvx512) {
+    FillAvx512(seed, at, words);
+  } else if (best == RandomBlock::Path::kAvx2) {
+    FillAvx2(seed, at, words);
+  } else {
+    FillBaseline(seed, at, words);
+  }
+}
 
 }  // namespace
 
 RandomBlock::RandomBlock(uint64_t seed, uint64_t stream, Path path)
-    : seed_(seed),
-      stream_(stream),
-      use_avx512_(path == Path::kAuto && HasAvx512()),
-      use_avx2_(path != Path::kBaseline && HasAvx2()) {}
+    : seed_(seed), stream_(stream), path_(Best(path)) {}
 
 std::span<const uint32_t, RandomBlock::kWords> RandomBlock::Next() {
-  if (use_avx512_) {
-    FillAvx512(seed_, stream_, block_, words_);
-  } else if (use_avx2_) {
-    FillAvx2(seed_, stream_, block_, words_);
-  } else {
-    FillBaseline(seed_, stream_, block_, words_);
-  }
+  Fill(path_, seed_, {stream_, block_, false}, words_);
   block_ += kWords / 4;
   return words_;
+}
+
+void RandomBlock::OfStreams(uint64_t seed, uint64_t first, uint64_t block,
+                            std::span<uint32_t> words, Path path) {
+  Fill(Best(path), seed, {first, block, true}, words);
 }
 
 }  // namespace mirage::metrics

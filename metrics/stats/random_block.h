@@ -19,18 +19,23 @@ class RandomBlock {
 
   // kAuto picks the best the processor has; the others are for tests, and fall back to what is
   // there.
-  enum class Path { kAuto, kBaseline, kAvx2 };
+  enum class Path { kAuto, kBaseline, kAvx2, kAvx512 };
   RandomBlock(uint64_t seed, uint64_t stream, Path path = Path::kAuto);
 
   // The next kWords numbers, valid until the next call.
   std::span<const uint32_t, kWords> Next();
 
+  // Block number `block`, four numbers, of each of the streams `first`, `first` + 1, ..., a
+  // multiple of 8 of them, as many as `words` has room for: eight streams to a row, word by word
+  // within it. `first` must be a multiple of 8.
+  static void OfStreams(uint64_t seed, uint64_t first, uint64_t block, std::span<uint32_t> words,
+                        Path path = Path::kAuto);
+
  private:
   uint64_t seed_;
   uint64_t stream_;
   uint64_t block_ = 0;
-  bool use_avx512_;
-  bool use_avx2_;
+  Path path_;
   alignas(32) std::array<uint32_t, kWords> words_{};
 };
 
