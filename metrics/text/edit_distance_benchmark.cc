@@ -1,11 +1,8 @@
 // Nanoseconds a pair: `bazel run //metrics/text:edit_distance_benchmark`. The data are those of
 // tests/benchmarks/edit_distance_vs_rapidfuzz.py, which compares.
 //
-// With rapidfuzz-cpp beside it, whose headers the sdist of rapidfuzz carries (not in our tree):
-//   pip download --no-deps --no-binary rapidfuzz rapidfuzz && tar xf rapidfuzz-*.tar.gz
-//   g++ -std=c++20 -O2 -DNDEBUG -march=x86-64-v2 -DMIRAGE_WITH_RAPIDFUZZ -I.
-//     -Irapidfuzz-<version>/extern/rapidfuzz-cpp metrics/text/edit_distance{,_benchmark}.cc
-//     -lbenchmark_main -lbenchmark -lpthread -o /tmp/edit_distance_benchmark
+// -DMIRAGE_WITH_RAPIDFUZZ adds rapidfuzz-cpp, whose headers are not in our tree: --rapidfuzz-cpp of
+// the script gets them and builds both with the same flags.
 #include <algorithm>
 #include <cstdint>
 #include <string>

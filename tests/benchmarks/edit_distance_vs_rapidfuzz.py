@@ -5,19 +5,24 @@
     /tmp/rapidfuzz/bin/python tests/benchmarks/edit_distance_vs_rapidfuzz.py \
         .out/bin/metrics/text/edit_distance_benchmark
 
-Prints nanoseconds a pair, the best of several rounds, and rapidfuzz's time over Mirage's.
+Prints nanoseconds of CPU a pair, the best of several rounds, and rapidfuzz's time over Mirage's.
 rapidfuzz gets the ids as a list of int and as a str of the same code points; its figures include
-the call from Python. A binary built with rapidfuzz-cpp (see edit_distance_benchmark.cc) adds its
-column. The sums of the distances must be equal, or the exit code is 1. Timings never fail.
+the call from Python. --rapidfuzz-cpp adds a column for its C++ library: the sources of the same
+version come from PyPI (pip), and a compiler (CXX, or g++) builds them and ours with the same flags,
+in a temporary folder; where that cannot be, it says why and goes on without. The sums of the
+distances must be equal, or the exit code is 1. Timings never fail.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import json
+import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -26,6 +31,10 @@ from rapidfuzz.distance import Levenshtein
 
 LENGTHS = (8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 ALPHABETS = {"tokens": 50000, "characters": 90}
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
+# Bazel's, of .bazelrc and its own.
+FLAGS = ("-std=c++20", "-O2", "-DNDEBUG", "-march=x86-64-v2", "-ffp-contract=off")
 
 Pair = tuple[list[int], list[int]]
 
@@ -61,15 +70,15 @@ def make_pairs(length: int, alphabet: int, mutated: bool) -> list[Pair]:
 
 
 def nanoseconds(pairs: Sequence[tuple[Any, Any]], seconds: float) -> tuple[float, int]:
-    """Best time a pair over rounds that last `seconds` in all, and the sum of the distances."""
+    """Least CPU time a pair over rounds of `seconds` in all, and the sum of the distances."""
     distance = Levenshtein.distance
     best = float("inf")
     total = 0
-    end = time.perf_counter() + seconds
+    end = time.process_time() + seconds
     while True:
-        start = time.perf_counter()
+        start = time.process_time()
         total = sum(distance(a, b) for a, b in pairs)
-        stop = time.perf_counter()
+        stop = time.process_time()
         best = min(best, (stop - start) / len(pairs))
         if stop > end:
             return best * 1e9, total
@@ -95,15 +104,67 @@ def run_binary(binary: str, seconds: float, repetitions: int) -> dict[str, tuple
     return results
 
 
+class CannotBuildError(Exception):
+    """Why rapidfuzz-cpp is not measured."""
+
+
+def build_with_rapidfuzz_cpp(folder: pathlib.Path) -> str:
+    """The benchmark with rapidfuzz-cpp in it, made in `folder`."""
+    release = f"rapidfuzz=={importlib.metadata.version('rapidfuzz')}"
+    # pip would build the whole package for its metadata. Without the build's tools it stops when
+    # the sources are there, and leaves them.
+    options = ["--no-deps", "--no-binary", "rapidfuzz", "--no-build-isolation", "--no-clean"]
+    download = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), release]
+    compiler = os.environ.get("CXX", "g++")
+    try:
+        done = subprocess.run(
+            download,
+            env={**os.environ, "TMPDIR": str(folder)},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        headers = next(folder.rglob("extern/rapidfuzz-cpp"), None)
+        if headers is None:
+            error = (done.stderr.strip().splitlines() or ["no sources"])[-1]
+            raise CannotBuildError(f"pip download {release}: {error}")
+        text = REPOSITORY / "metrics" / "text"
+        sources = [text / "edit_distance.cc", text / "edit_distance_benchmark.cc"]
+        made = folder / "edit_distance_benchmark"
+        includes = ["-DMIRAGE_WITH_RAPIDFUZZ", f"-I{REPOSITORY}", f"-I{headers}"]
+        libraries = ["-lbenchmark_main", "-lbenchmark", "-lpthread"]
+        subprocess.run(
+            [compiler, *FLAGS, *includes, *sources, *libraries, "-o", made],
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=True,
+        )
+    except subprocess.CalledProcessError as error:
+        raise CannotBuildError(f"{compiler}: {error.stderr.strip()[-500:]}") from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CannotBuildError(str(error)) from error
+    return str(made)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("binary", help="the built //metrics/text:edit_distance_benchmark")
     parser.add_argument("--seconds", type=float, default=0.05, help="for one round of one cell")
     parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--rapidfuzz-cpp", action="store_true", help="its C++ library, too")
     parser.add_argument("--json", type=pathlib.Path, help="also write the numbers there")
     arguments = parser.parse_args()
 
-    ours = run_binary(arguments.binary, arguments.seconds, arguments.repetitions)
+    with tempfile.TemporaryDirectory(prefix="mirage-edit-distance-") as folder:
+        binary = arguments.binary
+        if arguments.rapidfuzz_cpp:
+            try:
+                binary = build_with_rapidfuzz_cpp(pathlib.Path(folder))
+            except CannotBuildError as error:
+                print(f"rapidfuzz-cpp: skipped: {error}")
+        ours = run_binary(binary, arguments.seconds, arguments.repetitions)
     with_cpp = any(name.startswith("rapidfuzz-cpp/") for name in ours)
     header = ["alphabet", "data", "length", "mirage", "rf list", "ratio", "rf str", "ratio"]
     header += ["rf-cpp", "ratio"] if with_cpp else []
@@ -126,15 +187,18 @@ def main() -> int:
                     "rapidfuzz_str_ns": as_text,
                 }
                 cells = [mine, as_list, as_list / mine, as_text, as_text / mine]
+                sums = {distances, list_sum, text_sum}
                 if with_cpp:
-                    native = ours[f"rapidfuzz-cpp/{key}"][0]
+                    native, native_sum = ours[f"rapidfuzz-cpp/{key}"]
+                    numbers[key]["rapidfuzz_cpp_ns"] = native
                     cells += [native, native / mine]
+                    sums.add(native_sum)
                 row = f"{alphabet:>11}{data:>11}{length:>11}"
                 for i, cell in enumerate(cells):
                     row += f"{cell:>11.2f}" if i % 2 == 0 and i > 0 else f"{cell:>11.0f}"
                 print(row)
-                if not distances == list_sum == text_sum:
-                    print(f"{key}: distances differ: {distances}, {list_sum}, {text_sum}")
+                if len(sums) > 1:
+                    print(f"{key}: sums of distances differ: Mirage's {distances}, {sums}")
                     failures += 1
     if arguments.json:
         arguments.json.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
