@@ -1350,6 +1350,37 @@ std::vector<const MetricInfo*> AllCounterparts(Evidence evidence) {
   return found;
 }
 
+std::span<const Evidence> RecordableWith(Evidence evidence) {
+  static constexpr Evidence kOfChoices[] = {Evidence::kChoices, Evidence::kTokenLogProbs};
+  static constexpr Evidence kOfGeneration[] = {Evidence::kGeneration, Evidence::kLikelihood,
+                                               Evidence::kTokenLogProbs, Evidence::kRepeats};
+  static constexpr Evidence kOfLikelihood[] = {Evidence::kLikelihood, Evidence::kTokenLogProbs,
+                                               Evidence::kRepeats};
+  static constexpr Evidence kOfDocument[] = {Evidence::kDocument};
+  static constexpr Evidence kOfTokenLogProbs[] = {Evidence::kTokenLogProbs, Evidence::kLikelihood,
+                                                  Evidence::kRepeats};
+  static constexpr Evidence kOfRepeats[] = {Evidence::kRepeats, Evidence::kGeneration,
+                                            Evidence::kTokenLogProbs};
+  static constexpr Evidence kOfVectors[] = {Evidence::kVectors};
+  switch (evidence) {
+    case Evidence::kChoices:
+      return kOfChoices;
+    case Evidence::kGeneration:
+      return kOfGeneration;
+    case Evidence::kLikelihood:
+      return kOfLikelihood;
+    case Evidence::kDocument:
+      return kOfDocument;
+    case Evidence::kTokenLogProbs:
+      return kOfTokenLogProbs;
+    case Evidence::kRepeats:
+      return kOfRepeats;
+    case Evidence::kVectors:
+      return kOfVectors;
+  }
+  return {};
+}
+
 bool SharesNormalization(const MetricInfo& sharp, const MetricInfo& counterpart) {
   return counterpart.normalization != Normalization::kNone &&
          sharp.normalization == counterpart.normalization;

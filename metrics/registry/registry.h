@@ -39,6 +39,11 @@ std::vector<const MetricInfo*> Counterparts(Evidence evidence);
 // The same with those that only the library computes.
 std::vector<const MetricInfo*> AllCounterparts(Evidence evidence);
 
+// What a run of the same documents can have recorded where it has `evidence`: that first, then
+// the others in the order in which their counterparts stand behind its own. Choices can be
+// scored token by token; a generated target can be scored too, and each of them repeated.
+std::span<const Evidence> RecordableWith(Evidence evidence);
+
 // Whether `counterpart` belongs next to `sharp` before the other sharp metrics of
 // the task: both divide the log-likelihood by the same length.
 bool SharesNormalization(const MetricInfo& sharp, const MetricInfo& counterpart);

@@ -113,6 +113,18 @@ TEST(RegistryTest, CounterpartsFollowTheirPreference) {
   EXPECT_EQ(Counterparts(Evidence::kLikelihood)[0]->name, "log_p_target");
 }
 
+TEST(RegistryTest, WhatARunOfTheSameDocumentsCanRecord) {
+  using enum Evidence;
+  EXPECT_THAT(RecordableWith(kGeneration),
+              ElementsAre(kGeneration, kLikelihood, kTokenLogProbs, kRepeats));
+  EXPECT_THAT(RecordableWith(kChoices), ElementsAre(kChoices, kTokenLogProbs));
+  EXPECT_THAT(RecordableWith(kLikelihood), ElementsAre(kLikelihood, kTokenLogProbs, kRepeats));
+  EXPECT_THAT(RecordableWith(kTokenLogProbs), ElementsAre(kTokenLogProbs, kLikelihood, kRepeats));
+  EXPECT_THAT(RecordableWith(kRepeats), ElementsAre(kRepeats, kGeneration, kTokenLogProbs));
+  EXPECT_THAT(RecordableWith(kVectors), ElementsAre(kVectors));
+  EXPECT_THAT(RecordableWith(kDocument), ElementsAre(kDocument));
+}
+
 TEST(RegistryTest, CounterpartStandsWithTheSharpMetricOfItsLength) {
   const MetricInfo& acc = *FindMetric("acc", Evidence::kChoices);
   const MetricInfo& acc_norm = *FindMetric("acc_norm", Evidence::kChoices);
