@@ -1,14 +1,22 @@
 #include "server/service/metric_service.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
+#include "base/near_names.h"
+#include "metrics/registry/guarantees.h"
 #include "metrics/registry/registry.h"
+#include "metrics/registry/statistics.h"
 #include "server/service/status.h"
 
 namespace mirage::server {
@@ -16,10 +24,15 @@ namespace {
 
 using metrics::Evidence;
 using metrics::MetricInfo;
+using metrics::StatisticInfo;
 using Needs = v1::MetricDescription::Needs;
 
 constexpr uint32_t kDefaultPage = 100;
 constexpr uint32_t kLargestPage = 1000;
+
+constexpr std::array kEvidence = {
+    Evidence::kChoices,       Evidence::kGeneration, Evidence::kLikelihood, Evidence::kDocument,
+    Evidence::kTokenLogProbs, Evidence::kRepeats,    Evidence::kVectors};
 
 Needs::Value NeedsOf(Evidence evidence) {
   switch (evidence) {
@@ -41,6 +54,12 @@ Needs::Value NeedsOf(Evidence evidence) {
   return Needs::NEEDS_UNSPECIFIED;
 }
 
+std::optional<Evidence> EvidenceOf(int needs) {
+  const auto* const found = std::find_if(kEvidence.begin(), kEvidence.end(),
+                                         [&](Evidence e) { return NeedsOf(e) == needs; });
+  return found == kEvidence.end() ? std::nullopt : std::optional(*found);
+}
+
 void Describe(const MetricInfo& info, v1::MetricDescription* out) {
   out->set_metric(std::string(info.name));
   out->set_summary(std::string(info.summary));
@@ -57,6 +76,26 @@ void Describe(const MetricInfo& info, v1::MetricDescription* out) {
   out->set_source(std::string(info.source));
   out->set_unit(std::string(info.unit));
   out->set_sharp(info.sharp);
+  const metrics::Guarantees guarantees = metrics::GuaranteesOf(info);
+  out->set_edge_cases(std::string(guarantees.edge_cases));
+  out->set_complexity(std::string(guarantees.complexity));
+  out->set_header(std::string(guarantees.header));
+  out->set_family(std::string(info.family));
+  out->set_used_by(std::string(info.used_by));
+  out->set_in_runs(info.in_runs);
+  out->set_aggregation(std::string(metrics::AggregationName(info.aggregation)));
+}
+
+void Describe(const StatisticInfo& info, v1::StatisticDescription* out) {
+  out->set_statistic(std::string(info.name));
+  out->set_kind(std::string(info.kind));
+  out->set_summary(std::string(info.summary));
+  out->set_definition(std::string(info.definition));
+  out->set_valid(std::string(info.valid));
+  out->set_edge_cases(std::string(info.edge_cases));
+  out->set_complexity(std::string(info.complexity));
+  out->set_source(std::string(info.source));
+  out->set_header(std::string(info.header));
 }
 
 absl::Status Unknown(const std::string& metric) {
@@ -66,42 +105,111 @@ absl::Status Unknown(const std::string& metric) {
       names.push_back(info.name);
     }
   }
+  if (const auto near = NearNames(metric, names); !near.empty()) {
+    return absl::NotFoundError(
+        fmt::format("metric \"{}\" is not in the registry: did you mean {}? ListMetrics has all",
+                    metric, fmt::join(near, ", ")));
+  }
   return absl::NotFoundError(fmt::format("metric \"{}\" is not in the registry; it has {}", metric,
                                          fmt::join(names, ", ")));
 }
 
-absl::Status List(const v1::ListMetricsRequest& request, v1::ListMetricsResponse* response) {
-  const auto all = metrics::AllMetrics();
+// The part of a list that a request asks for.
+struct Page {
+  size_t begin = 0;
+  size_t end = 0;
+  // Empty on the last page.
+  std::string next_page_token;
+};
+
+// INVALID_ARGUMENT for a token that no answer about a list of `size` has.
+template <typename Request>
+absl::StatusOr<Page> PageOf(const Request& request, size_t size) {
   uint32_t at = 0;
   if (!request.page_token().empty() &&
-      (!absl::SimpleAtoi(request.page_token(), &at) || at >= all.size())) {
+      (!absl::SimpleAtoi(request.page_token(), &at) || at >= size)) {
     return absl::InvalidArgumentError(fmt::format(
         "page_token \"{}\" is not from an earlier answer of this list", request.page_token()));
   }
-  const uint32_t page =
+  const uint32_t length =
       request.page_size() == 0 ? kDefaultPage : std::min(request.page_size(), kLargestPage);
-  const auto end = static_cast<uint32_t>(std::min<size_t>(all.size(), size_t{at} + page));
-  for (uint32_t i = at; i < end; ++i) Describe(all[i], response->add_metrics());
-  if (end < all.size()) response->set_next_page_token(std::to_string(end));
+  Page page{.begin = at, .end = std::min(size, size_t{at} + length), .next_page_token = {}};
+  if (page.end < size) page.next_page_token = std::to_string(page.end);
+  return page;
+}
+
+absl::Status List(const v1::ListMetricsRequest& request, v1::ListMetricsResponse* response) {
+  const auto all = metrics::AllMetrics();
+  auto page = PageOf(request, all.size());
+  if (!page.ok()) return page.status();
+  for (size_t i = page->begin; i < page->end; ++i) Describe(all[i], response->add_metrics());
+  response->set_next_page_token(page->next_page_token);
   return absl::OkStatus();
 }
 
+absl::Status List(const v1::ListStatisticsRequest& request, v1::ListStatisticsResponse* response) {
+  const auto all = metrics::AllStatistics();
+  auto page = PageOf(request, all.size());
+  if (!page.ok()) return page.status();
+  for (size_t i = page->begin; i < page->end; ++i) Describe(all[i], response->add_statistics());
+  response->set_next_page_token(page->next_page_token);
+  return absl::OkStatus();
+}
+
+// What the metric stands on, and behind it what could be recorded for the same documents: of
+// several rows of one name first the evidence of each.
+std::vector<Evidence> EvidenceToSwapOver(const std::vector<Evidence>& own) {
+  std::vector<Evidence> all = own;
+  for (const Evidence evidence : own) {
+    for (const Evidence other : metrics::RecordableWith(evidence)) {
+      if (std::find(all.begin(), all.end(), other) == all.end()) all.push_back(other);
+    }
+  }
+  return all;
+}
+
+std::string ReasonOf(const MetricInfo& counterpart) {
+  std::string reason = metrics::SwapReason(counterpart);
+  if (!counterpart.in_runs) {
+    reason += fmt::format("; the library computes it ({}), attach does not",
+                          metrics::GuaranteesOf(counterpart).header);
+  }
+  return reason;
+}
+
 absl::Status Swap(const v1::SwapMetricRequest& request, v1::SwapMetricResponse* response) {
-  bool found = false;
-  for (const MetricInfo& sharp : metrics::AllMetrics()) {
-    if (sharp.name != request.metric()) continue;
-    found = true;
-    const Needs::Value needs = NeedsOf(sharp.evidence);
-    const bool recorded = request.recorded().empty() ||
-                          std::find(request.recorded().begin(), request.recorded().end(), needs) !=
-                              request.recorded().end();
-    for (const MetricInfo* info : metrics::Counterparts(sharp.evidence)) {
-      if (info->name == sharp.name) continue;
-      const std::string requirement(metrics::EvidenceName(info->evidence));
-      if (recorded) {
+  std::vector<Evidence> recorded;
+  for (int i = 0; i < request.recorded_size(); ++i) {
+    const auto evidence = EvidenceOf(request.recorded(i));
+    if (!evidence.has_value()) {
+      return absl::InvalidArgumentError(
+          fmt::format("recorded[{}] is {}: must be one of MetricDescription.Needs, and stated", i,
+                      static_cast<int>(request.recorded(i))));
+    }
+    if (std::find(recorded.begin(), recorded.end(), *evidence) == recorded.end()) {
+      recorded.push_back(*evidence);
+    }
+  }
+  const MetricInfo* const known = metrics::FindMetric(request.metric());
+  if (known == nullptr && recorded.empty()) return Unknown(request.metric());
+  // Of a metric that is a task's own all that is known is what the run has recorded.
+  std::vector<Evidence> own = recorded;
+  if (known != nullptr) {
+    own.clear();
+    for (const MetricInfo& info : metrics::AllMetrics()) {
+      if (info.name == known->name) own.push_back(info.evidence);
+    }
+  }
+  for (const Evidence evidence : EvidenceToSwapOver(own)) {
+    const std::string requirement(metrics::EvidenceName(evidence));
+    const bool is_there =
+        recorded.empty() || std::find(recorded.begin(), recorded.end(), evidence) != recorded.end();
+    for (const MetricInfo* info : metrics::Counterparts(evidence)) {
+      if (known != nullptr && info->name == known->name) continue;
+      if (is_there) {
         v1::MetricSwap* swap = response->add_swaps();
         Describe(*info, swap->mutable_counterpart());
-        swap->set_reason(metrics::SwapReason(*info));
+        swap->set_reason(ReasonOf(*info));
         swap->set_requirement(requirement);
       } else {
         v1::Unavailable* missing = response->add_unavailable();
@@ -110,7 +218,7 @@ absl::Status Swap(const v1::SwapMetricRequest& request, v1::SwapMetricResponse* 
       }
     }
   }
-  return found ? absl::OkStatus() : Unknown(request.metric());
+  return absl::OkStatus();
 }
 
 absl::Status Get(const v1::GetMetricRequest& request, v1::GetMetricResponse* response) {
@@ -147,6 +255,14 @@ grpc::ServerUnaryReactor* MetricService::GetMetric(grpc::CallbackServerContext* 
                                                    v1::GetMetricResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(ToGrpc(Get(*request, response)));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* MetricService::ListStatistics(grpc::CallbackServerContext* context,
+                                                        const v1::ListStatisticsRequest* request,
+                                                        v1::ListStatisticsResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpc(List(*request, response)));
   return reactor;
 }
 
