@@ -8,6 +8,7 @@
 #include <map>
 #include <utility>
 
+#include "client/grpc_status.h"
 #include "client/render/terminal_text.h"
 #include "mirage/v1/ingest.grpc.pb.h"
 #include "mirage/v1/run.grpc.pb.h"
@@ -20,13 +21,6 @@ namespace {
 constexpr size_t kWindow = 4;
 // Bad rows that are described for each task and filter; all are counted.
 constexpr int kDescribedRows = 5;
-
-absl::Status FromGrpc(const grpc::Status& status) {
-  if (status.ok()) return absl::OkStatus();
-  const auto code = static_cast<absl::StatusCode>(status.error_code());
-  if (!status.error_message().empty()) return {code, status.error_message()};
-  return {code, fmt::format("the sidecar answered {}", absl::StatusCodeToString(code))};
-}
 
 std::string FileName(const std::string& path) {
   const size_t slash = path.rfind('/');

@@ -186,6 +186,15 @@ absl::Status WriteOutput(const std::string& path, std::string_view content) {
   return status;
 }
 
+absl::Status WriteAnswer(const std::string& path, std::string_view content) {
+  if (!path.empty()) return WriteOutput(path, content);
+  if (std::fwrite(content.data(), 1, content.size(), stdout) != content.size() ||
+      std::fflush(stdout) != 0) {
+    return absl::UnavailableError("cannot write to standard output");
+  }
+  return absl::OkStatus();
+}
+
 bool IsReplaceable(const std::string& path) {
   struct stat about;
   if (::lstat(path.c_str(), &about) != 0) return errno == ENOENT || errno == ENOTDIR;

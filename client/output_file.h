@@ -62,6 +62,10 @@ absl::Status WriteAtomically(const std::string& path, std::string_view content);
 // errors.
 absl::Status WriteOutput(const std::string& path, std::string_view content);
 
+// Writes a command's answer: as WriteOutput, or to standard output where `path` is empty, with
+// UNAVAILABLE when that cannot take it.
+absl::Status WriteAnswer(const std::string& path, std::string_view content);
+
 // Whether `path` may be replaced: it does not exist, or it is a regular file that begins
 // with a JSON object whose first member is a "generator" that names mirage (JSON or JSON
 // lines).

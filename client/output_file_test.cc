@@ -93,6 +93,15 @@ TEST_F(OutputFileTest, OutputGoesThroughLinksAndIntoPipes) {
   EXPECT_EQ(Get("fresh"), "x");
 }
 
+TEST_F(OutputFileTest, AnAnswerWithoutAPathGoesToStandardOutput) {
+  testing::internal::CaptureStdout();
+  const absl::Status status = WriteAnswer("", "answer\n");
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "answer\n");
+  EXPECT_TRUE(status.ok());
+  ASSERT_TRUE(WriteAnswer(Path("answer"), "answer\n").ok());
+  EXPECT_EQ(Get("answer"), "answer\n");
+}
+
 TEST_F(OutputFileTest, MissingFolderIsNamed) {
   const absl::Status status = WriteAtomically(Path("none/x.json"), "x");
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);

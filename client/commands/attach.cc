@@ -7,7 +7,6 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -363,23 +362,16 @@ class AttachCommand {
     } else {
       text = AttachTable(report_, table);
     }
-    if (options_.output.empty()) {
-      if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() ||
-          std::fflush(stdout) != 0) {
-        Fail("cannot write to standard output");
-      }
-      return;
-    }
     // What was read is never written over, by whatever name.
     std::error_code error;
     for (const std::string& input : inputs_) {
-      if (std::filesystem::equivalent(input, options_.output, error)) {
+      if (!options_.output.empty() && std::filesystem::equivalent(input, options_.output, error)) {
         Fail(fmt::format("-o {} is a file that was read: choose another name",
                          SafeText(options_.output)));
         return;
       }
     }
-    if (auto status = WriteOutput(options_.output, text); !status.ok()) Fail(Text(status));
+    if (auto status = WriteAnswer(options_.output, text); !status.ok()) Fail(Text(status));
   }
 
   const AttachOptions& options_;

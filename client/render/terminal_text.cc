@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <utf8proc.h>
 
+#include <algorithm>
+
 namespace mirage::client {
 namespace {
 
@@ -33,6 +35,17 @@ void ForEachCodepoint(std::string_view text, const Visit& visit) {
     visit(n > 0 ? codepoint : -1, text.substr(at, length));
     at += length;
   }
+}
+
+// Whether Markdown would take a line that begins with this word for an item or a heading.
+bool BeginsABlock(std::string_view word) {
+  if (word == "-" || word == "+" || word == "*" || word == ">") return true;
+  if (word.find_first_not_of('#') == word.npos || word.find_first_not_of('=') == word.npos) {
+    return true;
+  }
+  const size_t digits = word.find_first_not_of("0123456789");
+  return digits != 0 && digits != word.npos && digits + 1 == word.size() &&
+         (word[digits] == '.' || word[digits] == ')');
 }
 
 }  // namespace
@@ -72,6 +85,34 @@ std::string PadRight(std::string_view text, size_t width) {
 std::string PadLeft(std::string_view text, size_t width) {
   const size_t used = DisplayWidth(text);
   return (used < width ? std::string(width - used, ' ') : std::string()) + std::string(text);
+}
+
+std::vector<std::string> Wrapped(std::string_view text, size_t width) {
+  // Words, and what must not begin a line with the word before it.
+  std::vector<std::string> words;
+  while (true) {
+    const size_t begin = text.find_first_not_of(' ');
+    if (begin == text.npos) break;
+    const size_t end = std::min(text.find(' ', begin), text.size());
+    const std::string_view word = text.substr(begin, end - begin);
+    if (!words.empty() && BeginsABlock(word)) {
+      words.back() += fmt::format(" {}", word);
+    } else {
+      words.emplace_back(word);
+    }
+    text.remove_prefix(end);
+  }
+  std::vector<std::string> lines(1);
+  for (const std::string& word : words) {
+    if (lines.back().empty()) {
+      lines.back() = word;
+    } else if (width == 0 || DisplayWidth(lines.back()) + 1 + DisplayWidth(word) <= width) {
+      lines.back() += " " + word;
+    } else {
+      lines.push_back(word);
+    }
+  }
+  return lines;
 }
 
 }  // namespace mirage::client

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace mirage::client {
 
@@ -21,6 +22,11 @@ size_t DisplayWidth(std::string_view text);
 // left. Longer text is returned as it is.
 std::string PadRight(std::string_view text, size_t width);
 std::string PadLeft(std::string_view text, size_t width);
+
+// Lines of at most `width` columns (0: no limit), broken at spaces; runs of spaces count as one.
+// A longer word has a line of its own, as it is. No line but the first begins with what Markdown
+// would take for the begin of an item or a heading, unless it does not fit. At least one line.
+std::vector<std::string> Wrapped(std::string_view text, size_t width);
 
 }  // namespace mirage::client
 

@@ -1,9 +1,12 @@
 #include "client/render/terminal_text.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace mirage::client {
 namespace {
+
+using ::testing::ElementsAre;
 
 TEST(TerminalTextTest, PlainTextIsUntouched) {
   EXPECT_EQ(SafeText("exact_match, 7×8 = 56 ↑ 日本"), "exact_match, 7×8 = 56 ↑ 日本");
@@ -36,6 +39,23 @@ TEST(TerminalTextTest, PadsToColumns) {
   EXPECT_EQ(PadRight("日", 4), "日  ");
   EXPECT_EQ(PadLeft("1.5", 6), "   1.5");
   EXPECT_EQ(PadRight("longer", 3), "longer");
+}
+
+TEST(TerminalTextTest, WrapsAtSpaces) {
+  EXPECT_THAT(Wrapped("", 5), ElementsAre(""));
+  EXPECT_THAT(Wrapped("  one  two three ", 7), ElementsAre("one two", "three"));
+  EXPECT_THAT(Wrapped("one two three", 0), ElementsAre("one two three"));
+  EXPECT_THAT(Wrapped("a wonderful b", 3), ElementsAre("a", "wonderful", "b"));
+  EXPECT_THAT(Wrapped("日本 日本", 5), ElementsAre("日本", "日本")) << "columns, not bytes";
+  EXPECT_THAT(Wrapped("日本 日本", 9), ElementsAre("日本 日本"));
+}
+
+TEST(TerminalTextTest, NoWrappedLineBeginsAnItem) {
+  EXPECT_THAT(Wrapped("a - b", 3), ElementsAre("a -", "b"));
+  EXPECT_THAT(Wrapped("aa - b", 3), ElementsAre("aa -", "b"));
+  EXPECT_THAT(Wrapped("it is 12. b", 5), ElementsAre("it", "is 12.", "b"));
+  EXPECT_THAT(Wrapped("aaa == b", 4), ElementsAre("aaa ==", "b"));
+  EXPECT_THAT(Wrapped("aaa -b 1.5", 4), ElementsAre("aaa", "-b", "1.5"));
 }
 
 }  // namespace
