@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <functional>
 #include <iostream>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,8 +19,10 @@
 #include "base/address.h"
 #include "base/version.h"
 #include "client/commands/attach.h"
+#include "client/commands/metrics.h"
 #include "client/exit_code.h"
 #include "client/interruption.h"
+#include "client/render/metric_report.h"
 #include "client/render/terminal_text.h"
 #include "client/sidecar_channel.h"
 #include "client/standard_error.h"
@@ -30,6 +34,7 @@ namespace {
 using mirage::client::AttachOptions;
 using mirage::client::kFailed;
 using mirage::client::kUsage;
+using mirage::client::MetricsOptions;
 
 // How long to wait for a sidecar that was named.
 constexpr std::chrono::seconds kConnectTimeout{5};
@@ -119,41 +124,105 @@ void AddAttach(CLI::App& app, AttachOptions& options, std::string& input_format)
   attach->add_flag("--quiet", options.quiet, "No progress and no notes on standard error");
 }
 
-// What stands where the command belongs, if it is none: CLI11 only says that one is missing.
-std::optional<std::string> NotACommand(const CLI::App& app, int argc, char** argv) {
+// The flags that the three forms of `metrics` share.
+void AddMetricsFlags(CLI::App& app, MetricsOptions& options, bool& quiet) {
+  app.add_option("--output-format", options.output_format, "table, json or markdown")
+      ->check(CLI::IsMember({"table", "json", "markdown"}))
+      ->capture_default_str();
+  app.add_option("-o,--output", options.output, "Write the answer here, not to standard output")
+      ->check(CLI::Validator(NotEmpty, "FILE"));
+  app.add_option("--sidecar", options.sidecar,
+                 "Use the miraged at this address instead of the one built in")
+      ->check(CLI::Validator(IsSidecar, "127.0.0.1:PORT|unix:PATH"));
+  app.add_flag("--quiet", quiet, "No notes on standard error");
+}
+
+void AddMetrics(CLI::App& app, MetricsOptions& options, bool& quiet) {
+  CLI::App* metrics =
+      app.add_subcommand("metrics", "Metrics and statistics: what they are, what to use instead");
+  metrics->footer(
+      "Examples:\n"
+      "  mirage metrics                                every metric and statistic\n"
+      "  mirage metrics show brier_score               all about one, and its other conventions\n"
+      "  mirage metrics swap exact_match               what to use instead of a sharp metric\n"
+      "  mirage metrics --output-format markdown -o docs/metrics.md\n"
+      "\n"
+      "`mirage metrics show --help` and `mirage metrics swap --help` have their options.");
+  metrics->require_subcommand(0, 1);
+  AddMetricsFlags(*metrics, options, quiet);
+
+  CLI::App* show = metrics->add_subcommand("show", "Definition, convention and guarantees of one");
+  show->footer(
+      "Examples:\n"
+      "  mirage metrics show brier_score               all four conventions, and who uses which\n"
+      "  mirage metrics show wilson                    a statistic\n"
+      "  mirage metrics show acc --output-format json");
+  show->add_option("NAME", options.name, "A metric or a statistic")->required();
+  AddMetricsFlags(*show, options, quiet);
+  show->callback([&options] { options.action = MetricsOptions::Action::kShow; });
+
+  CLI::App* swap = metrics->add_subcommand("swap", "Continuous counterparts of a metric, in order");
+  swap->footer(
+      "Examples:\n"
+      "  mirage metrics swap exact_match               everything that can be recorded for it\n"
+      "  mirage metrics swap exact_match --recorded generation,likelihood\n"
+      "                                                what such a run gives, and what it lacks\n"
+      "  mirage metrics swap my_score --recorded choices\n"
+      "                                                a metric that is the task's own");
+  swap->add_option("NAME", options.name, "A reported metric")->required();
+  swap->add_option("--recorded", options.recorded,
+                   "What the run recorded, separated by commas; everything that could be")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::IsMember(mirage::client::NeedsFlags()));
+  AddMetricsFlags(*swap, options, quiet);
+  swap->callback([&options] { options.action = MetricsOptions::Action::kSwap; });
+}
+
+// What stands where a command of `app` belongs, if it is none: CLI11 only says that one is
+// missing, or that more is there than it expected.
+std::optional<std::string> NotACommand(const CLI::App& app, char** begin, char** end) {
   std::vector<std::string> commands;
   for (const CLI::App* command : app.get_subcommands(nullptr)) {
     commands.push_back(command->get_name());
   }
   // No flag before the command has a value.
   const auto is_flag = [](std::string_view word) { return word.substr(0, 1) == "-"; };
-  char** const word = std::find_if_not(argv + 1, argv + argc, is_flag);
-  if (word == argv + argc || std::find(commands.begin(), commands.end(), *word) != commands.end()) {
+  char** const word = std::find_if_not(begin, end, is_flag);
+  if (word == end) return std::nullopt;
+  if (std::find(commands.begin(), commands.end(), *word) == commands.end()) {
+    return mirage::client::UnknownCommand(*word, commands);
+  }
+  const CLI::App* const command = app.get_subcommand(*word);
+  // Behind a flag it may be the flag's value.
+  if (command->get_subcommands(nullptr).empty() || word + 1 == end || is_flag(word[1])) {
     return std::nullopt;
   }
-  return mirage::client::UnknownCommand(*word, commands);
+  return NotACommand(*command, word + 1, end);
 }
 
-int Attach(const AttachOptions& options) {
-  if (options.sidecar.empty()) {
+// Calls `run` with a channel to the sidecar at the address, or to the one built in where that
+// is empty, and returns its exit code.
+int WithSidecar(const std::string& address,
+                const std::function<int(const std::shared_ptr<grpc::Channel>&)>& run) {
+  if (address.empty()) {
     auto embedded = mirage::server::StartEmbedded();
     if (!embedded.ok()) {
       mirage::client::PrintError(
           fmt::format("mirage: {}\n", std::string(embedded.status().message())));
       return kFailed;
     }
-    return mirage::client::RunAttach(options, embedded->channel);
+    return run(embedded->channel);
   }
-  const auto channel =
-      mirage::client::SidecarChannel(options.sidecar, mirage::server::kMaxMessageBytes);
+  const auto channel = mirage::client::SidecarChannel(address, mirage::server::kMaxMessageBytes);
   if (!channel->WaitForConnected(std::chrono::system_clock::now() + kConnectTimeout)) {
     mirage::client::PrintError(
         fmt::format("mirage: no sidecar answered at {0} within {1} s: start one with miraged "
                     "--listen {0}\n",
-                    mirage::client::SafeText(options.sidecar), kConnectTimeout.count()));
+                    mirage::client::SafeText(address), kConnectTimeout.count()));
     return kFailed;
   }
-  return mirage::client::RunAttach(options, channel);
+  return run(channel);
 }
 
 }  // namespace
@@ -171,18 +240,22 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", fmt::format("mirage {}", mirage::kVersion));
   app.require_subcommand(1);
   app.footer(
-      "Example:\n"
+      "Examples:\n"
       "  mirage attach examples/\n"
+      "  mirage metrics swap exact_match\n"
       "\n"
       "Exit codes: 0 done, 2 usage, 4 input unreadable, output unwritable or sidecar\n"
       "unreachable. `mirage COMMAND --help` shows a command's options and examples.");
   AttachOptions attach_options;
   std::string input_format;
   AddAttach(app, attach_options, input_format);
+  MetricsOptions metrics_options;
+  bool quiet = false;
+  AddMetrics(app, metrics_options, quiet);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const auto not_a_command = NotACommand(app, argc, argv);
+    const auto not_a_command = NotACommand(app, argv + 1, argv + argc);
     if (error.get_exit_code() != 0 && not_a_command.has_value()) {
       mirage::client::PrintError(
           fmt::format("mirage: {}\nRun with --help for more information.\n", *not_a_command));
@@ -195,6 +268,15 @@ int main(int argc, char** argv) {
     return kFailed;
   }
   // The usual name of standard output.
-  if (attach_options.output == "-") attach_options.output.clear();
-  return Attach(attach_options);
+  for (std::string* const output : {&attach_options.output, &metrics_options.output}) {
+    if (*output == "-") output->clear();
+  }
+  if (app.got_subcommand("metrics")) {
+    return WithSidecar(metrics_options.sidecar, [&](const auto& channel) {
+      return mirage::client::RunMetrics(metrics_options, channel);
+    });
+  }
+  return WithSidecar(attach_options.sidecar, [&](const auto& channel) {
+    return mirage::client::RunAttach(attach_options, channel);
+  });
 }

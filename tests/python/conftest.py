@@ -1,12 +1,15 @@
-"""What the end-to-end tests share: the `mirage` command and copies of runs to work on."""
+"""What the end-to-end tests share: `mirage`, a `miraged` beside it, copies of runs to work on."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +80,37 @@ def facts(tmp_path: Path) -> Path:
     for derived in folder.rglob("mirage_*"):
         derived.unlink()
     return folder
+
+
+@pytest.fixture
+def sidecar_binary(binary: Path) -> Path:
+    built = subprocess.run(
+        ["bazel", "info", "bazel-bin"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    return Path(built) / "server/miraged"
+
+
+@contextlib.contextmanager
+def listening(sidecar_binary: Path, address: str) -> Iterator[str]:
+    """A miraged, and where it says that it listens."""
+    process = subprocess.Popen(
+        [str(sidecar_binary), "--listen", address], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.fullmatch(r"listening on (.*)\n", line)
+    assert found, line
+    yield found.group(1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 0, "SIGTERM ends it in order"
+
+
+@pytest.fixture
+def sidecar(sidecar_binary: Path) -> Iterator[str]:
+    """A miraged on a free port."""
+    with listening(sidecar_binary, "127.0.0.1:0") as address:
+        assert re.fullmatch(r"127\.0\.0\.1:[1-9]\d*", address)
+        yield address
 
 
 def report(done: subprocess.CompletedProcess[str]) -> Any:

@@ -9,18 +9,16 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import tempfile
 import termios
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REPOSITORY, Attach, report
+from conftest import Attach, listening, report
 
 MC = "samples_demo_mc_2026-11-23T00-14-31.362882.jsonl"
 RESULTS = "results_2026-11-23T00-14-31.362882.json"
@@ -204,37 +202,6 @@ def test_tokenizer(attach: Attach, facts: Path) -> None:
     assert distance("words")["value"] < distance("codepoints")["value"]
     assert distance("words")["signature"] == "token_edit_distance|unit=words|v1"
     assert distance("characters") == distance("codepoints")
-
-
-@pytest.fixture
-def sidecar_binary(binary: Path) -> Path:
-    built = subprocess.run(
-        ["bazel", "info", "bazel-bin"], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    return Path(built) / "server/miraged"
-
-
-@contextlib.contextmanager
-def listening(sidecar_binary: Path, address: str) -> Iterator[str]:
-    """A miraged, and where it says that it listens."""
-    process = subprocess.Popen(
-        [str(sidecar_binary), "--listen", address], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    found = re.fullmatch(r"listening on (.*)\n", line)
-    assert found, line
-    yield found.group(1)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=20) == 0, "SIGTERM ends it in order"
-
-
-@pytest.fixture
-def sidecar(sidecar_binary: Path) -> Iterator[str]:
-    """A miraged on a free port."""
-    with listening(sidecar_binary, "127.0.0.1:0") as address:
-        assert re.fullmatch(r"127\.0\.0\.1:[1-9]\d*", address)
-        yield address
 
 
 def test_sidecar_gives_the_same_bytes(attach: Attach, facts: Path, sidecar: str) -> None:
