@@ -190,22 +190,20 @@ absl::Status Swap(const v1::SwapMetricRequest& request, v1::SwapMetricResponse* 
       recorded.push_back(*evidence);
     }
   }
-  const MetricInfo* const known = metrics::FindMetric(request.metric());
-  if (known == nullptr && recorded.empty()) return Unknown(request.metric());
+  const std::vector<const MetricInfo*> known = metrics::MetricsNamed(request.metric());
+  if (known.empty() && recorded.empty()) return Unknown(request.metric());
   // Of a metric that is a task's own all that is known is what the run has recorded.
   std::vector<Evidence> own = recorded;
-  if (known != nullptr) {
+  if (!known.empty()) {
     own.clear();
-    for (const MetricInfo& info : metrics::AllMetrics()) {
-      if (info.name == known->name) own.push_back(info.evidence);
-    }
+    for (const MetricInfo* info : known) own.push_back(info->evidence);
   }
   for (const Evidence evidence : EvidenceToSwapOver(own)) {
     const std::string requirement(metrics::EvidenceName(evidence));
     const bool is_there =
         recorded.empty() || std::find(recorded.begin(), recorded.end(), evidence) != recorded.end();
-    for (const MetricInfo* info : metrics::Counterparts(evidence)) {
-      if (known != nullptr && info->name == known->name) continue;
+    for (const MetricInfo* info : metrics::AllCounterparts(evidence)) {
+      if (!known.empty() && info->name == known[0]->name) continue;
       if (is_there) {
         v1::MetricSwap* swap = response->add_swaps();
         Describe(*info, swap->mutable_counterpart());
@@ -222,13 +220,13 @@ absl::Status Swap(const v1::SwapMetricRequest& request, v1::SwapMetricResponse* 
 }
 
 absl::Status Get(const v1::GetMetricRequest& request, v1::GetMetricResponse* response) {
-  const MetricInfo* found = metrics::FindMetric(request.metric());
-  if (found == nullptr) return Unknown(request.metric());
+  const std::vector<const MetricInfo*> named = metrics::MetricsNamed(request.metric());
+  if (named.empty()) return Unknown(request.metric());
+  const MetricInfo* found = named[0];
   if (request.needs() != Needs::NEEDS_UNSPECIFIED) {
-    const std::string_view name = found->name;
     found = nullptr;
-    for (const MetricInfo& info : metrics::AllMetrics()) {
-      if (info.name == name && NeedsOf(info.evidence) == request.needs()) found = &info;
+    for (const MetricInfo* info : named) {
+      if (NeedsOf(info->evidence) == request.needs()) found = info;
     }
     if (found == nullptr) {
       return absl::NotFoundError(fmt::format(
