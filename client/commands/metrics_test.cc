@@ -102,14 +102,14 @@ TEST_F(MetricsTest, FourBrierScoresAndWhoUsesWhich) {
   const json answer = json::parse(out_);
   EXPECT_GE(answer["metrics"].size(), 4u);
   EXPECT_EQ(answer["metrics"][0]["metric"], "brier_target");
-  for (const json& metric : answer["metrics"]) EXPECT_NE(metric["used_by"], "") << metric;
+  for (const json& metric : answer["metrics"]) EXPECT_NE(metric["convention"], "") << metric;
 }
 
 TEST_F(MetricsTest, StatisticsAndOldNamesHavePages) {
   EXPECT_EQ(Show("wilson"), kDone);
   EXPECT_THAT(out_, AllOf(StartsWith("wilson\n"), HasSubstr("\n  Valid ")));
   EXPECT_EQ(Show("ppl"), kDone);
-  EXPECT_THAT(out_, StartsWith("perplexity\n"));
+  EXPECT_THAT(out_, StartsWith("perplexity"));
   options_.output_format = "markdown";
   EXPECT_EQ(Show("nll_per_byte"), kDone);
   EXPECT_THAT(out_, AllOf(StartsWith("### nll_per_byte\n"),

@@ -146,7 +146,8 @@ TEST_F(MetricServiceTest, AnUnknownMetricIsToldTheNearest) {
   v1::GetMetricResponse response;
   grpc::Status status = Get("brier-scor", &response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
-  EXPECT_THAT(status.error_message(), HasSubstr("did you mean brier_score? ListMetrics has all"));
+  EXPECT_THAT(status.error_message(),
+              AllOf(HasSubstr("did you mean brier_score"), HasSubstr("? ListMetrics has all")));
   status = Get("zebra", &response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_THAT(status.error_message(), HasSubstr("it has acc, "));
