@@ -4,12 +4,14 @@
     performance.py                                   every row, printed
     performance.py --write                           and put into docs/performance.md
     performance.py --only mc --size 100M --repeats 1 a quick look at some rows
+    performance.py --only mc --only gen --write      these anew, the other rows as they are
 
 Figures are medians, with the spread of the repetitions ((largest - smallest) / median) beside
 them, so that a busy machine shows. Timings never fail; a benchmark that finds a wrong value does,
 and the exit code is 1. The programs are built first, by Bazel. Needs numpy and rapidfuzz
 (tools/requirements-test.txt) and, for the 1 GB of samples that a kind is measured on, as much
-room in TMPDIR.
+room in TMPDIR. The peers of the statistics are in tools/requirements-studies.txt, and lm-eval in
+tools/requirements-lm-eval.txt: --peers-python and --lm-eval-python name the Python that has them.
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
@@ -47,6 +50,8 @@ EDIT_CELLS = (
     "tokens/mutated/1024",
     "tokens/mutated/4096",
 )
+CPP_LENGTHS = (8, 16, 32, 64, 128, 1024, 4096)
+SCORED = 10_000_000
 HELP_LIMIT_MS = 50
 COLUMNS = ("what", "Mirage", "peer", "ratio", "peak memory", "× simdjson pass", "spread")
 
@@ -81,6 +86,8 @@ class Section:
 
     command: str
     rows: list[Row]
+    # Load average before and after.
+    load: tuple[float, float] = (0.0, 0.0)
 
 
 class WrongValueError(Exception):
@@ -147,14 +154,21 @@ def attach(kind: str, options: argparse.Namespace) -> Section:
     return Section(f"{shown} --simdjson-pass .out/bin/tests/benchmarks/simdjson_pass", [row])
 
 
-def edit_distance(options: argparse.Namespace) -> Section:
+def run_edit_distance(options: argparse.Namespace, *extra: str) -> tuple[str, str, dict[str, Any]]:
+    """The command in words, what it printed, and its figures by cell."""
     binary = build("//metrics/text:edit_distance_benchmark")
+    arguments = ["--repetitions", str(options.repeats), "--seconds", str(options.seconds), *extra]
     with tempfile.TemporaryDirectory(prefix="mirage-performance-") as work:
         answer = Path(work) / "answer.json"
-        arguments = ["--repetitions", str(options.repeats), "--seconds", str(options.seconds)]
         script = HERE / "edit_distance_vs_rapidfuzz.py"
-        run([sys.executable, script, binary, *arguments, "--json", answer])
+        printed = run([sys.executable, script, binary, *arguments, "--json", answer])
         found = json.loads(answer.read_text(encoding="utf-8"))
+    shown = "tests/benchmarks/edit_distance_vs_rapidfuzz.py .out/bin/metrics/text/"
+    return f"{shown}edit_distance_benchmark {' '.join(arguments)}", printed, found
+
+
+def edit_distance(options: argparse.Namespace) -> Section:
+    command, _, found = run_edit_distance(options)
     rows = []
     for cell in EDIT_CELLS:
         alphabet, data, length = cell.split("/")
@@ -176,8 +190,106 @@ def edit_distance(options: argparse.Namespace) -> Section:
             statistics.geometric_mean(ratios),
         )
     )
-    shown = "tests/benchmarks/edit_distance_vs_rapidfuzz.py .out/bin/metrics/text/"
-    return Section(f"{shown}edit_distance_benchmark {' '.join(arguments)}", rows)
+    return Section(command, rows)
+
+
+def rapidfuzz_cpp(options: argparse.Namespace) -> Section:
+    command, printed, found = run_edit_distance(options, "--rapidfuzz-cpp")
+    rows = []
+    for data in ("mutated", "unrelated"):
+        for length in CPP_LENGTHS:
+            cell = found[f"tokens/{data}/{length}"]
+            ours, peer = cell["mirage_ns"], cell.get("rapidfuzz_cpp_ns")
+            if peer is None:
+                why = re.search("rapidfuzz-cpp: skipped: (.*)", printed)
+                rows.append(Row("edit distance", "", why[0] if why else "rapidfuzz-cpp: skipped"))
+                return Section(command, rows)
+            rows.append(
+                Row(
+                    f"edit distance, {length} tokens, {data}",
+                    f"{duration(ours)} a pair",
+                    f"rapidfuzz-cpp, same flags {duration(peer)}",
+                    peer / ours,
+                )
+            )
+    return Section(command, rows)
+
+
+def google_benchmark(binary: Path, arguments: list[str]) -> Iterator[dict[str, Any]]:
+    """Its measurements, with times in nanoseconds."""
+    for entry in json.loads(run([binary, "--benchmark_format=json", *arguments]))["benchmarks"]:
+        if entry.get("error_occurred"):
+            raise WrongValueError(f"{entry['name']}: {entry['error_message']}")
+        if entry["run_type"] != "iteration":
+            continue
+        factor = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}[entry["time_unit"]]
+        yield {
+            **entry,
+            "cpu_time": entry["cpu_time"] * factor,
+            "real_time": entry["real_time"] * factor,
+        }
+
+
+def choices(options: argparse.Namespace) -> Section:
+    """The kernel of multiple choice beside a loop that only does the arithmetic."""
+    scored = SCORED // 100 if options.quick else SCORED
+    target = "//metrics/kernels:choices_benchmark"
+    arguments = [
+        f"--benchmark_filter=/{scored}$",
+        f"--benchmark_repetitions={options.repeats}",
+        "--benchmark_enable_random_interleaving",
+    ]
+    times: dict[str, list[float]] = {}
+    for entry in google_benchmark(build(target), arguments):
+        times.setdefault(entry["run_name"].split("/")[0], []).append(entry["cpu_time"])
+    ours, peer = times["BmScoreChoices"], times["BmScoreChoicesArithmetic"]
+    row = Row(
+        f"scoring of {scored} samples with 4 choices, 21 scores each",
+        duration(statistics.median(ours)),
+        f"the arithmetic alone {duration(statistics.median(peer))}",
+        statistics.median(peer) / statistics.median(ours),
+        spread=spread_of(ours),
+    )
+    return Section(f"bazel run {target} -- {' '.join(arguments)}", [row])
+
+
+def statistics_vs_peers(options: argparse.Namespace) -> Section:
+    for target in ("//metrics/stats:stats_benchmark", "//metrics/kernels:text_metrics_benchmark"):
+        binary = build(target)
+    arguments = ["--repeats", str(options.repeats), "--seconds", str(options.seconds)]
+    arguments += ["--quick"] if options.quick else []
+    peers = ["--peers-python", options.peers_python, "--lm-eval-python", options.lm_eval_python]
+    with tempfile.TemporaryDirectory(prefix="mirage-performance-") as work:
+        answer = Path(work) / "answer.json"
+        command = [sys.executable, HERE / "statistics_vs_peers.py", *arguments, *peers]
+        run([*command, "--bin", binary.parent.parent.parent, "--json", answer])
+        found = json.loads(answer.read_text(encoding="utf-8"))
+    rows = []
+    for result in found:
+        if result["skipped"]:
+            rows.append(
+                Row(
+                    result["what"],
+                    duration(result["mirage_s"] * 1e9),
+                    f"{result['peer']}, skipped: {result['skipped']}".replace("|", "/"),
+                    spread=result["mirage_spread"],
+                )
+            )
+            continue
+        note = f" ({result['note']})" if result["note"] else ""
+        two = result["mirage_two_threads_s"]
+        rows.append(
+            Row(
+                result["what"],
+                duration(result["mirage_s"] * 1e9)
+                + (f"; 2 threads {duration(two * 1e9)} wall" if two else ""),
+                f"{result['peer']} {duration(result['peer_s'] * 1e9)}{note}",
+                result["ratio"],
+                spread=result["peer_spread"],
+            )
+        )
+    shown = "tests/benchmarks/statistics_vs_peers.py " + " ".join(arguments)
+    return Section(f"{shown} --peers-python PYTHON --lm-eval-python PYTHON", rows)
 
 
 def metrics(options: argparse.Namespace) -> Section:
@@ -190,20 +302,15 @@ def metrics(options: argparse.Namespace) -> Section:
         f"--benchmark_repetitions={options.repeats}",
     ]
     for target in sorted(run(["bazel", "query", "--noshow_progress", query]).split()):
-        if target.endswith(":edit_distance_benchmark"):
+        if target.endswith((":edit_distance_benchmark", ":choices_benchmark")):
             continue
         commands.append(f"bazel run {target} -- {' '.join(arguments)}")
         times: dict[str, list[float]] = {}
         items: dict[str, float] = {}
-        for entry in json.loads(run([build(target), "--benchmark_format=json", *arguments]))[
-            "benchmarks"
-        ]:
-            if entry["run_type"] != "iteration":
-                continue
-            factor = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}[entry["time_unit"]]
+        for entry in google_benchmark(build(target), arguments):
             name = entry["run_name"].removeprefix("Bm")
-            times.setdefault(name, []).append(entry["real_time"] * factor)
-            items[name] = entry.get("items_per_second", 0) * entry["real_time"] * factor / 1e9
+            times.setdefault(name, []).append(entry["real_time"])
+            items[name] = entry.get("items_per_second", 0) * entry["real_time"] / 1e9
         for name, measured in times.items():
             median = statistics.median(measured)
             a_item = f"{duration(median / items[name])} an item" if items[name] > 1.5 else ""
@@ -247,6 +354,9 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Section]] = {
     "gen": lambda options: attach("gen", options),
     "ll": lambda options: attach("ll", options),
     "edit-distance": edit_distance,
+    "rapidfuzz-cpp": rapidfuzz_cpp,
+    "choices": choices,
+    "statistics": statistics_vs_peers,
     "metrics": metrics,
     "start": start,
 }
@@ -275,22 +385,34 @@ def machine() -> str:
     return f"{os.cpu_count()} cores ({family}), {memory:.0f} GiB of memory"
 
 
-def rewrite(document: str, figures: str) -> str:
-    """The document with other figures between its marks. Raises ValueError without marks."""
+def section_text(name: str, section: Section) -> str:
+    """One section of the document, from its mark on."""
+    before, after = section.load
+    return (
+        f"{mark(name)}\n{table(section.rows)}\n\n"
+        f"```\n{section.command}\n```\n\n"
+        f"{machine()}; load average {before:.1f} before, {after:.1f} after."
+    )
+
+
+def mark(name: str) -> str:
+    return f"<!-- performance.py: {name} -->"
+
+
+def rewrite(document: str, sections: dict[str, str]) -> str:
+    """The document with these sections, by name, in place of those or among those that it has.
+
+    Raises ValueError where the document has no marks.
+    """
     before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    figures, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{BEGIN} and {END} are not in the document")
-    return f"{before}{BEGIN}\n{figures}\n{END}{after}"
-
-
-def figures_of(sections: list[Section], load: tuple[float, float]) -> str:
-    rows = [row for section in sections for row in section.rows]
-    commands = "\n".join(section.command for section in sections)
-    return (
-        f"{machine()}; load average {load[0]:.1f} before, {load[1]:.1f} after.\n\n"
-        f"{table(rows)}\n\nThe commands, in the order of the rows:\n\n```\n{commands}\n```"
-    )
+    parts = re.split(r"^(?=<!-- performance\.py: [a-z-]+ -->$)", figures, flags=re.MULTILINE)
+    kept = {part.split()[2]: part.strip() for part in parts[1:]}
+    kept.update(sections)
+    shown = "\n\n".join(kept[name] for name in BENCHMARKS if name in kept)
+    return f"{before}{BEGIN}\n{shown}\n{END}{after}"
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -300,12 +422,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--size", default="1G", help="samples of each kind (K, M, G)")
     parser.add_argument("--repeats", type=int, default=5, help="of each measurement")
     parser.add_argument("--seconds", type=float, default=0.1, help="of one kernel measurement")
+    parser.add_argument("--quick", action="store_true", help="small data for the statistics")
+    parser.add_argument("--peers-python", type=Path, default=Path(sys.executable))
+    parser.add_argument("--lm-eval-python", type=Path, help="default: that of the peers")
     parser.add_argument("--write", action="store_true", help="rewrite docs/performance.md")
     options = parser.parse_args(arguments)
     if options.repeats < 1:
         parser.error("--repeats must be at least 1")
-    if options.write and options.only:
-        parser.error("--write takes every row: leave --only out")
+    if options.write and options.quick:
+        parser.error("--write takes the whole data: leave --quick out")
+    options.lm_eval_python = options.lm_eval_python or options.peers_python
     return options
 
 
@@ -314,23 +440,23 @@ def main() -> int:
     if options.list:
         print("\n".join(BENCHMARKS))
         return 0
-    load = os.getloadavg()[0]
-    sections = []
+    sections = {}
     failed = 0
     for name in options.only or BENCHMARKS:
         began = time.monotonic()
+        load = os.getloadavg()[0]
         try:
-            sections.append(BENCHMARKS[name](options))
+            section = BENCHMARKS[name](options)
+            section.load = (load, os.getloadavg()[0])
+            sections[name] = section_text(name, section)
+            print(f"{sections[name]}\n", flush=True)
         except WrongValueError as error:
             print(f"{name} FAILED: {error}", file=sys.stderr)
             failed += 1
         print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    if sections:
-        figures = figures_of(sections, (load, os.getloadavg()[0]))
-        print(figures)
-        if options.write and not failed:
-            document = DOCUMENT.read_text(encoding="utf-8")
-            DOCUMENT.write_text(rewrite(document, figures), encoding="utf-8")
+    if options.write and not failed:
+        document = DOCUMENT.read_text(encoding="utf-8")
+        DOCUMENT.write_text(rewrite(document, sections), encoding="utf-8")
     return 1 if failed else 0
 
 
