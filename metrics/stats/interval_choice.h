@@ -47,9 +47,10 @@ std::span<const IntervalMethodInfo> IntervalMethods();
 absl::StatusOr<IntervalMethod> ParseIntervalMethod(std::string_view name);
 
 // With fewer successes, or fewer failures, than this Wilson's interval can cover much less often
-// than its level says (to 84 % of 95 % where one success is expected in five data sets of the same
-// size), and Clopper's and Pearson's is taken. Measured over all shares and n from 5 to 1000: with
-// 5 here coverage stays above 92 %, and the interval is on average 5 % wider at n = 20, 1 % at 100.
+// than its level says (to 83 % of 95 % where one success is expected in five data sets of the same
+// size), and Clopper's and Pearson's is taken. With 5 here coverage stays above 91 %, and the
+// interval is on average 4 % wider at n = 20, 0.2 % at 100: docs/statistics.md has these figures
+// for other limits.
 inline constexpr uint64_t kFewCounts = 5;
 
 // What kAuto means for these values: of 0/1 values Clopper and Pearson's interval where successes

