@@ -181,14 +181,13 @@ class EditDistanceComputation {
     size_t distance = pattern_.size();
     for (const uint32_t id : text_) {
       const uint64_t match = match_of(id);
-      // The formulas of the wavefront, with the bits of `sum`, the last to be known, taken in as
-      // late as can be: it is the shortest chain from vp to vp.
+      // The formulas of the wavefront, in the order that is the shortest chain from vp to vp.
       const uint64_t z = match | vn;
-      const uint64_t carried = ((match & vp) + vp) ^ vp;
-      const uint64_t d0 = carried | z;
-      const uint64_t not_d0 = ~carried & ~z;
-      const uint64_t not_hp = (carried & ~vn) | (vp | (match & ~vn));
-      const uint64_t hn = (carried & vp) | (z & vp);
+      const uint64_t sum = (match & vp) + vp;
+      const uint64_t d0 = (sum ^ vp) | z;
+      const uint64_t not_d0 = (sum ^ ~vp) & ~z;
+      const uint64_t not_hp = ~vn & (d0 | vp);
+      const uint64_t hn = d0 & vp;
       distance += (not_hp & last) == 0;
       distance -= (hn & last) != 0;
       const uint64_t not_hp_in = not_hp << 1;

@@ -189,7 +189,8 @@ TEST_F(MetricServiceTest, ANameOfSeveralRowsHasTheCounterpartsOfEach) {
   const v1::SwapMetricResponse swaps = SwapOf("acc");
   EXPECT_EQ(swaps.swaps(0).counterpart().metric(), "log_p_gold");
   const auto is_log_p_target = [](const v1::MetricSwap& swap) {
-    return swap.counterpart().metric() == "log_p_target";
+    return swap.counterpart().metric() == "log_p_target" &&
+           swap.counterpart().needs(0) == Needs::TARGET_LOG_LIKELIHOOD;
   };
   EXPECT_EQ(std::count_if(swaps.swaps().begin(), swaps.swaps().end(), is_log_p_target), 1);
   const v1::SwapMetricResponse targets = SwapOf("acc", {Needs::TARGET_LOG_LIKELIHOOD});

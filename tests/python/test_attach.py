@@ -83,7 +83,7 @@ def test_contract_fields(attach: Attach, facts: Path) -> None:
             else:
                 assert m["counterpart_of"]
             if "interval" in m:
-                assert {"lower", "upper", "level", "method"} == m["interval"].keys()
+                assert {"lower", "upper", "level", "method", "signature"} == m["interval"].keys()
                 assert m["interval"]["lower"] <= m["value"] <= m["interval"]["upper"]
 
 
