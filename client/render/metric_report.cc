@@ -355,6 +355,7 @@ const std::vector<Column>& FamilyColumns() {
 
 std::string FamilyMarkdown(const std::vector<MetricDescription>& family) {
   std::vector<Cells> rows;
+  rows.reserve(family.size());
   for (const MetricDescription& member : family) {
     rows.push_back({MarkdownCodeCell(SafeText(member.metric())),
                     MarkdownProse(SafeText(member.convention())),
@@ -628,6 +629,7 @@ std::string MetricsMarkdown(const MetricCatalogue& catalogue) {
   out += fmt::format("- {}\n- \\{}\n", kDirections, kLibrary);
   if (!families.empty()) {
     std::vector<std::string> links;
+    links.reserve(families.size());
     for (const std::string& family : families) {
       links.push_back(fmt::format("[{}](#{})", MarkdownProse(SafeText(family)),
                                   family_anchors.find(family)->second));
@@ -640,6 +642,7 @@ std::string MetricsMarkdown(const MetricCatalogue& catalogue) {
   ForEachGroup(catalogue.metrics, NeedsOf, [&](MetricNeeds::Value needs, const auto& metrics) {
     out += fmt::format("\n**Metrics from {}** (`{}`)\n\n", NeedsWords(needs), NeedsFlag(needs));
     std::vector<Cells> rows;
+    rows.reserve(metrics.size());
     for (const MetricDescription& metric : metrics) {
       rows.push_back({link(metric.metric(), metric_anchors.find(metric.metric())->second) +
                           (metric.in_runs() ? "" : "\\*"),
@@ -651,6 +654,7 @@ std::string MetricsMarkdown(const MetricCatalogue& catalogue) {
   ForEachGroup(catalogue.statistics, KindOf, [&](std::string_view kind, const auto& statistics) {
     out += fmt::format("\n**Statistics: {}**\n\n", MarkdownProse(SafeText(kind)));
     std::vector<Cells> rows;
+    rows.reserve(statistics.size());
     for (const StatisticDescription& statistic : statistics) {
       rows.push_back({link(statistic.statistic(), statistic_anchors[statistic.statistic()]),
                       MarkdownProse(SafeText(statistic.summary()))});

@@ -51,6 +51,7 @@ std::vector<std::array<double, kChoices>> Answers(double skill, uint64_t model) 
 std::vector<ChoiceScores> Score(const std::vector<std::array<double, kChoices>>& answers) {
   const uint32_t gold = 0;
   std::vector<ChoiceScores> scores;
+  scores.reserve(answers.size());
   for (const auto& answer : answers) {
     scores.push_back(ScoreChoices({.log_likelihoods = answer, .golds = std::span(&gold, 1)}));
   }

@@ -60,8 +60,8 @@ TEST(CalibrationTest, MergesToTheSameBitsInAnyOrder) {
 TEST(CalibrationTest, AnyShardingGivesTheSameBytes) {
   std::mt19937_64 rng(4);
   std::uniform_real_distribution<double> uniform(0, 1);
-  std::vector<std::pair<double, bool>> predictions;
-  for (int i = 0; i < 80; ++i) predictions.emplace_back(uniform(rng), uniform(rng) < 0.5);
+  std::vector<std::pair<double, bool>> predictions(80);
+  for (auto& prediction : predictions) prediction = {uniform(rng), uniform(rng) < 0.5};
   tests::ExpectAnyShardingGivesTheSameBytes<CalibrationBins>(
       predictions.size(), [&](CalibrationBins& bins, size_t i) {
         bins.Add(predictions[i].first, predictions[i].second);

@@ -4,10 +4,10 @@
 // Both write every score into a column; scores that differ in a bit are an error.
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <numbers>
 #include <span>
 #include <string>
@@ -212,7 +212,7 @@ std::string Difference(const Columns& columns) {
     ScoreWithKernel(columns, begin, end, ours);
     ScoreWithArithmetic(columns, begin, end, theirs);
     for (size_t at = 0; at < ours.size(); ++at) {
-      if (std::memcmp(&ours[at], &theirs[at], sizeof(double)) != 0) {
+      if (std::bit_cast<uint64_t>(ours[at]) != std::bit_cast<uint64_t>(theirs[at])) {
         return fmt::format("sample {}, score {}: {} and {}", begin + at % kBatch, at / kBatch,
                            ours[at], theirs[at]);
       }

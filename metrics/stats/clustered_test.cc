@@ -108,9 +108,9 @@ TEST(ClusteredTest, ClustersCanBeResampled) {
 
 TEST(ClusteredTest, AnyShardingGivesTheSameBytes) {
   CounterRng rng(3, 0);
-  std::vector<Row> rows;
-  for (int i = 0; i < 60; ++i) {
-    rows.emplace_back(rng.Below32(9), i % 7 == 0 ? -0.0 : rng.Uniform());
+  std::vector<Row> rows(60);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    rows[i] = {rng.Below32(9), i % 7 == 0 ? -0.0 : rng.Uniform()};
   }
   rows.emplace_back(3, kNan);
   tests::ExpectAnyShardingGivesTheSameBytes<ClusteredMoments>(

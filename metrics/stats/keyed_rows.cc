@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
@@ -53,7 +52,7 @@ std::vector<size_t> KeyedRows::Order() const {
   std::vector<size_t> order(keys_.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    if (const auto by_key = keys_[a] <=> keys_[b]; by_key != 0) return by_key < 0;
+    if (!(keys_[a] == keys_[b])) return keys_[a] < keys_[b];
     // Keys are the same only where something is wrong; even then the bytes must not depend on the
     // order. By bits: NaNs have an order then, too.
     for (size_t j = 0; j < columns_; ++j) {

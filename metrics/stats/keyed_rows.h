@@ -6,7 +6,6 @@
 #ifndef MIRAGE_METRICS_STATS_KEYED_ROWS_H_
 #define MIRAGE_METRICS_STATS_KEYED_ROWS_H_
 
-#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -25,7 +24,10 @@ struct SampleKey {
   uint64_t high = 0;
   uint64_t low = 0;
 
-  friend auto operator<=>(const SampleKey&, const SampleKey&) = default;
+  friend bool operator==(const SampleKey&, const SampleKey&) = default;
+  friend bool operator<(const SampleKey& a, const SampleKey& b) {
+    return a.high != b.high ? a.high < b.high : a.low < b.low;
+  }
 };
 
 // Keeps its rows, 16 + 8 columns bytes each. Not thread-safe.

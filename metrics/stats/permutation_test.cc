@@ -1,6 +1,7 @@
 #include "metrics/stats/permutation.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -22,11 +23,15 @@ constexpr Alternative kAll[] = {Alternative::kTwoSided, Alternative::kLess, Alte
 
 struct PairedCase {
   std::vector<double> differences;
-  double p[3];
+  double two_sided, less, greater;
+
+  double p(int i) const { return std::array{two_sided, less, greater}[i]; }
 };
 struct UnpairedCase {
   std::vector<double> first, second;
-  double p[3];
+  double two_sided, less, greater;
+
+  double p(int i) const { return std::array{two_sided, less, greater}[i]; }
 };
 
 #include "metrics/stats/permutation_vectors.inc"
@@ -52,7 +57,7 @@ TEST(PermutationTest, PairedAgreesWithScipyGoingThroughAllOutcomes) {
       const PermutationResult exact = Paired(c.differences, kAll[i]);
       EXPECT_EQ(exact.method, "permutation_exact");
       EXPECT_EQ(exact.replicates, 0);
-      EXPECT_NEAR(exact.p_value, c.p[i], 1e-12);
+      EXPECT_NEAR(exact.p_value, c.p(i), 1e-12);
     }
   }
 }
@@ -63,7 +68,7 @@ TEST(PermutationTest, UnpairedAgreesWithScipyGoingThroughAllOutcomes) {
       SCOPED_TRACE(testing::Message() << c.first[0] << ", alternative " << i);
       const PermutationResult exact = Unpaired(c.first, c.second, kAll[i]);
       EXPECT_EQ(exact.method, "permutation_exact");
-      EXPECT_NEAR(exact.p_value, c.p[i], 1e-12);
+      EXPECT_NEAR(exact.p_value, c.p(i), 1e-12);
       // With the groups changed over the other alternative holds.
       const Alternative mirrored = i == 0 ? kAll[0] : kAll[3 - i];
       EXPECT_EQ(Unpaired(c.second, c.first, mirrored).p_value, exact.p_value);
@@ -86,13 +91,13 @@ TEST(PermutationTest, RandomPermutationsEstimateTheExactValue) {
   for (const PairedCase& c : kPairedCases) {
     for (int i = 0; i < 3; ++i) {
       SCOPED_TRACE(testing::Message() << c.differences[0] << ", alternative " << i);
-      expect_near(Paired(c.differences, kAll[i], random), c.p[i]);
+      expect_near(Paired(c.differences, kAll[i], random), c.p(i));
     }
   }
   for (const UnpairedCase& c : kUnpairedCases) {
     for (int i = 0; i < 3; ++i) {
       SCOPED_TRACE(testing::Message() << c.first[0] << ", alternative " << i);
-      expect_near(Unpaired(c.first, c.second, kAll[i], random), c.p[i]);
+      expect_near(Unpaired(c.first, c.second, kAll[i], random), c.p(i));
     }
   }
 }
@@ -159,8 +164,8 @@ TEST(PermutationTest, KeepsItsLevel) {
 // standard errors of 20 000.
 TEST(PermutationTest, ManyOutcomesAreGoneThrough) {
   CounterRng rng(12, 0);
-  std::vector<double> differences;
-  for (int i = 0; i < 21; ++i) differences.push_back(rng.Uniform() - 0.4);
+  std::vector<double> differences(21);
+  for (double& x : differences) x = rng.Uniform() - 0.4;
   const PermutationResult exact = Paired(differences, Alternative::kTwoSided);
   EXPECT_EQ(exact.method, "permutation_exact");
   const PermutationResult random = Paired(differences, Alternative::kTwoSided,
