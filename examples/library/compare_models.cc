@@ -17,7 +17,7 @@
 
 #include "absl/status/statusor.h"
 #include "metrics/kernels/choices.h"
-#include "metrics/stats/bootstrap.h"
+#include "metrics/stats/bootstrap_of_mean.h"
 #include "metrics/stats/hypothesis.h"
 #include "metrics/stats/interval_choice.h"
 #include "metrics/stats/intervals.h"
@@ -81,9 +81,8 @@ void Compare(const char* name, double ChoiceScores::*metric, const std::vector<C
   fmt::print("  B           {:7.3f} {}\n", *of_b.mean(), Show(MeanInterval(of_b, 0.95)));
   fmt::print("  A - B       {:7.3f} {}\n", *pairs.mean_difference(),
              Show(PairedInterval(pairs, 0.95)));
-  const auto bootstrap =
-      BootstrapOfMeans(differences, 1, [](std::span<const double> means) { return means[0]; },
-                       {.replicates = 2000, .level = 0.95, .interval = BootstrapInterval::kBca});
+  const auto bootstrap = BootstrapOfMean(
+      differences, {.replicates = 10000, .level = 0.95, .interval = BootstrapInterval::kBca});
   if (bootstrap.ok()) fmt::print("              {:7} {}\n", "", Show(bootstrap->interval));
   const auto permutation = PairedPermutation(differences, Alternative::kTwoSided, {});
   if (permutation.ok()) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "metrics/kernels/references.h"
 #include "metrics/stats/serialization.h"
 #include "metrics/text/normalize.h"
 #include "metrics/text/python_text.h"
@@ -165,20 +166,7 @@ absl::Status ChrfStatistics::Add(std::string_view hypothesis,
 absl::Status ChrfStatistics::AddAll(std::span<const std::string_view> hypotheses,
                                     std::span<const std::vector<std::string_view>> references,
                                     ChrfScratch& scratch) {
-  if (hypotheses.size() != references.size()) {
-    const bool lacks_references = references.size() < hypotheses.size();
-    const size_t index = std::min(hypotheses.size(), references.size());
-    return absl::InvalidArgumentError(
-        fmt::format("{}[{}] is missing: there are {} hypotheses and references for {} of them",
-                    lacks_references ? "references" : "hypotheses", index, hypotheses.size(),
-                    references.size()));
-  }
-  for (size_t i = 0; i < references.size(); ++i) {
-    if (references[i].empty()) {
-      return absl::InvalidArgumentError(
-          fmt::format("references[{}] is empty: a sample needs one at least", i));
-    }
-  }
+  if (absl::Status status = CheckReferences(hypotheses, references); !status.ok()) return status;
   for (size_t i = 0; i < hypotheses.size(); ++i) {
     if (absl::Status status = Add(hypotheses[i], references[i], scratch); !status.ok()) {
       return status;

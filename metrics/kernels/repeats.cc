@@ -246,9 +246,7 @@ absl::StatusOr<double> MajorityOfK(uint64_t n_correct, uint64_t n_samples, uint6
 
 absl::StatusOr<PassUntilEstimate> PassUntil(uint64_t successes_wanted, uint64_t successes_seen,
                                             uint64_t n_samples, double level) {
-  if (!(level > 0 && level < 1)) {
-    return Invalid(fmt::format("level is {}: must be between 0 and 1, for example 0.95", level));
-  }
+  if (absl::Status status = CheckLevel(level); !status.ok()) return status;
   if (successes_wanted == 0) return Invalid("successes_wanted is 0: must be at least 1");
   if (n_samples == 0) return Invalid("n_samples is 0: an item needs at least one draw");
   if (n_samples > kMaxRepeats) {
@@ -315,7 +313,9 @@ double FittedPassAtK(const BetaBinomialFit& fit, uint64_t k) {
   constexpr uint64_t kDirect = 100'000;
   CompensatedSum sum;
   for (uint64_t i = 0; i < std::min(k, kDirect); ++i) {
-    sum.Add(std::log1p(-a / (a + b + static_cast<double>(i))));
+    const double others = b + static_cast<double>(i);
+    // The first form keeps the digits, and is finite, where a / (a + others) rounds to 1.
+    sum.Add(a > others ? std::log(others / (a + others)) : std::log1p(-a / (a + others)));
     if (sum.value() < kLogOfNothingMissed) return 1;
   }
   double log_fail = sum.value();

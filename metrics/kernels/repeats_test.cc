@@ -352,6 +352,8 @@ TEST(ItemPassDistributionTest, FitsThatDoNotExistSaySo) {
   const uint64_t zero[] = {1, 0};
   EXPECT_THAT(Message(equal.PassCurve(zero).status()), HasSubstr("ks[1] is 0"));
   EXPECT_TRUE(std::isnan(FittedPassAtK({.status = FitStatus::kOk, .alpha = 1, .beta = 1}, 0)));
+  // alpha / (alpha + beta) rounds to 1.
+  EXPECT_EQ(FittedPassAtK({.status = FitStatus::kOk, .alpha = 1e18, .beta = 0.5}, 3), 1);
 }
 
 // Uniform p: E[pass@k] = k / (k + 1), by both ways of summing.

@@ -51,22 +51,14 @@ absl::StatusOr<double> Acceleration(std::span<const double> leave_one_out,
   return cubes / (6 * squares * std::sqrt(squares));
 }
 
-absl::StatusOr<ConfidenceInterval> BcaInterval(std::span<const double> sorted, double estimate,
-                                               double acceleration, double level) {
-  if (!(level > 0 && level < 1)) {
+absl::StatusOr<std::pair<double, double>> BcaProbabilities(double below, double acceleration,
+                                                           double level) {
+  if (absl::Status status = CheckLevel(level); !status.ok()) return status;
+  if (std::isnan(below) || std::isnan(acceleration)) {
     return absl::InvalidArgumentError(
-        fmt::format("level is {}: must be between 0 and 1, for example 0.95", level));
+        fmt::format("below is {}, acceleration {}: must be numbers", below, acceleration));
   }
-  if (sorted.empty()) return absl::InvalidArgumentError("sorted is empty: no resampled values");
-  if (std::isnan(estimate) || std::isnan(acceleration) || std::isnan(sorted.back())) {
-    return absl::InvalidArgumentError(
-        fmt::format("estimate is {}, acceleration {}, the last resampled value {}: must be numbers",
-                    estimate, acceleration, sorted.back()));
-  }
-  const auto equal = std::equal_range(sorted.begin(), sorted.end(), estimate);
-  const double below = static_cast<double>(equal.first - sorted.begin()) +
-                       static_cast<double>(equal.second - equal.first) / 2;
-  const double z0 = NormalQuantile(below / static_cast<double>(sorted.size()));
+  const double z0 = NormalQuantile(below);
   if (!std::isfinite(z0)) {
     return absl::FailedPreconditionError(
         "no BCa interval: all resampled values lie on one side of the estimate; use the percentile "
@@ -85,8 +77,26 @@ absl::StatusOr<ConfidenceInterval> BcaInterval(std::span<const double> sorted, d
         "interval, or more rows",
         acceleration));
   }
-  return ConfidenceInterval{SortedQuantile(sorted, lower), SortedQuantile(sorted, upper), level,
-                            kMethodBootstrapBca};
+  return std::pair(lower, upper);
+}
+
+absl::StatusOr<ConfidenceInterval> BcaInterval(std::span<const double> sorted, double estimate,
+                                               double acceleration, double level) {
+  if (absl::Status status = CheckLevel(level); !status.ok()) return status;
+  if (sorted.empty()) return absl::InvalidArgumentError("sorted is empty: no resampled values");
+  if (std::isnan(estimate) || std::isnan(acceleration) || std::isnan(sorted.back())) {
+    return absl::InvalidArgumentError(
+        fmt::format("estimate is {}, acceleration {}, the last resampled value {}: must be numbers",
+                    estimate, acceleration, sorted.back()));
+  }
+  const auto equal = std::equal_range(sorted.begin(), sorted.end(), estimate);
+  const double below = static_cast<double>(equal.first - sorted.begin()) +
+                       static_cast<double>(equal.second - equal.first) / 2;
+  const absl::StatusOr<std::pair<double, double>> ends =
+      BcaProbabilities(below / static_cast<double>(sorted.size()), acceleration, level);
+  if (!ends.ok()) return ends.status();
+  return ConfidenceInterval{SortedQuantile(sorted, ends->first),
+                            SortedQuantile(sorted, ends->second), level, kMethodBootstrapBca};
 }
 
 }  // namespace mirage::metrics

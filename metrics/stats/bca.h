@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "metrics/stats/intervals.h"
@@ -17,6 +18,14 @@ namespace mirage::metrics {
 // JASA 82, equation 6.6.
 absl::StatusOr<double> Acceleration(std::span<const double> leave_one_out,
                                     std::span<const uint64_t> times = {});
+
+// The probabilities at whose quantiles the interval ends: Phi(z0 + (z0 + z) / (1 - a (z0 + z))), z
+// the normal quantiles of (1 -+ level) / 2, from the probability `below` that the resampled
+// statistic is less than the estimate (half of the ties included) and the acceleration a.
+// FAILED_PRECONDITION where z0 is infinite or a too large; INVALID_ARGUMENT: a level outside (0,
+// 1), a NaN.
+absl::StatusOr<std::pair<double, double>> BcaProbabilities(double below, double acceleration,
+                                                           double level);
 
 // The interval between the quantiles of the resampled values at Phi(z0 + (z0 + z) / (1 - a (z0 +
 // z))), z the normal quantiles of (1 -+ level) / 2, a the acceleration, and z0 the normal quantile

@@ -29,23 +29,6 @@ namespace {
 constexpr int kMinReplicates = 100;
 constexpr int kMaxReplicates = 1'000'000;
 
-absl::Status CheckOptions(const BootstrapOptions& options) {
-  if (options.replicates < kMinReplicates || options.replicates > kMaxReplicates) {
-    return absl::InvalidArgumentError(fmt::format("replicates is {}: must be from {} to {}",
-                                                  options.replicates, kMinReplicates,
-                                                  kMaxReplicates));
-  }
-  if (!(options.level > 0 && options.level < 1)) {
-    return absl::InvalidArgumentError(
-        fmt::format("level is {}: must be between 0 and 1, for example 0.9", options.level));
-  }
-  if (!(options.pseudo_count >= 0 && std::isfinite(options.pseudo_count))) {
-    return absl::InvalidArgumentError(
-        fmt::format("pseudo_count is {}: must be finite and >= 0", options.pseudo_count));
-  }
-  return absl::OkStatus();
-}
-
 // Replicates that a thread takes at a time.
 constexpr size_t kShard = 16;
 
@@ -150,12 +133,23 @@ std::vector<double> ResampleGroups(
 
 }  // namespace
 
+absl::Status CheckBootstrapOptions(const BootstrapOptions& options) {
+  if (options.replicates < kMinReplicates || options.replicates > kMaxReplicates) {
+    return absl::InvalidArgumentError(fmt::format("replicates is {}: must be from {} to {}",
+                                                  options.replicates, kMinReplicates,
+                                                  kMaxReplicates));
+  }
+  if (absl::Status status = CheckLevel(options.level); !status.ok()) return status;
+  if (!(options.pseudo_count >= 0 && std::isfinite(options.pseudo_count))) {
+    return absl::InvalidArgumentError(
+        fmt::format("pseudo_count is {}: must be finite and >= 0", options.pseudo_count));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<BootstrapResult> PercentileResult(double estimate, std::vector<double>& values,
                                                  double level) {
-  if (!(level > 0 && level < 1)) {
-    return absl::InvalidArgumentError(
-        fmt::format("level is {}: must be between 0 and 1, for example 0.9", level));
-  }
+  if (absl::Status status = CheckLevel(level); !status.ok()) return status;
   if (values.size() < 2) {
     return absl::InvalidArgumentError(
         fmt::format("{} resampled values: at least 2 are needed", values.size()));
@@ -189,7 +183,7 @@ absl::StatusOr<BootstrapResult> BootstrapOfMeans(
     std::span<const double> rows, size_t columns,
     absl::FunctionRef<double(std::span<const double> means)> statistic,
     const BootstrapOptions& options) {
-  if (absl::Status status = CheckOptions(options); !status.ok()) return status;
+  if (absl::Status status = CheckBootstrapOptions(options); !status.ok()) return status;
   if (columns == 0) return absl::InvalidArgumentError("columns is 0: must be at least 1");
   if (rows.empty()) return absl::InvalidArgumentError("rows is empty: at least one row is needed");
   if (rows.size() % columns != 0) {
@@ -229,7 +223,7 @@ absl::StatusOr<BootstrapResult> BootstrapOfMeans(
 absl::StatusOr<BootstrapResult> BootstrapOfRows(
     size_t n, absl::FunctionRef<double(std::span<const uint32_t> rows)> statistic,
     const BootstrapOptions& options) {
-  if (absl::Status status = CheckOptions(options); !status.ok()) return status;
+  if (absl::Status status = CheckBootstrapOptions(options); !status.ok()) return status;
   if (n == 0) return absl::InvalidArgumentError("n is 0: at least one row is needed");
   if (absl::Status status = CheckRows(n); !status.ok()) return status;
   std::vector<uint32_t> all(n);
@@ -276,7 +270,7 @@ void GroupedRows::Add(std::span<const double> row) {
 absl::StatusOr<BootstrapResult> BootstrapOfMeans(
     const GroupedRows& rows, absl::FunctionRef<double(std::span<const double> means)> statistic,
     const BootstrapOptions& options) {
-  if (absl::Status status = CheckOptions(options); !status.ok()) return status;
+  if (absl::Status status = CheckBootstrapOptions(options); !status.ok()) return status;
   const size_t columns = rows.columns();
   if (rows.n() == 0) return absl::InvalidArgumentError("rows is empty: at least one row is needed");
   const size_t groups = std::min<uint64_t>(rows.n(), kBootstrapGroups);
@@ -305,7 +299,7 @@ absl::StatusOr<BootstrapResult> BootstrapOfCounts(
     std::span<const uint64_t> counts,
     absl::FunctionRef<double(std::span<const double> resampled)> statistic,
     const BootstrapOptions& options) {
-  if (absl::Status status = CheckOptions(options); !status.ok()) return status;
+  if (absl::Status status = CheckBootstrapOptions(options); !status.ok()) return status;
   if (counts.empty()) {
     return absl::InvalidArgumentError("counts is empty: at least one category is needed");
   }

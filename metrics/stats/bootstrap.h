@@ -49,6 +49,9 @@ struct BootstrapOptions {
   double pseudo_count = 0;
 };
 
+// OK for options in their ranges, else INVALID_ARGUMENT with the remedy.
+absl::Status CheckBootstrapOptions(const BootstrapOptions& options);
+
 // The result.
 struct BootstrapResult {
   // The statistic of the data.

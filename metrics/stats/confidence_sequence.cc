@@ -47,7 +47,7 @@ absl::Status Invalid(std::string_view message) {
   return absl::InvalidArgumentError(absl::string_view(message.data(), message.size()));
 }
 
-absl::Status CheckLevel(double level) {
+absl::Status CheckSequenceLevel(double level) {
   if (level >= 0.5 && level < 1) return absl::OkStatus();
   return Invalid(
       fmt::format("level is {}: must be at least 0.5 and below 1, for example 0.95", level));
@@ -73,7 +73,7 @@ absl::Status CheckNumber(std::string_view name, uint64_t n, uint64_t least, uint
 }
 
 absl::Status CheckOptions(const SubGaussianOptions& options) {
-  if (absl::Status status = CheckLevel(options.level); !status.ok()) return status;
+  if (absl::Status status = CheckSequenceLevel(options.level); !status.ok()) return status;
   if (absl::Status status = CheckRange(options.lower, options.upper); !status.ok()) return status;
   if (options.boundary != SequenceBoundary::kNormalMixture &&
       options.boundary != SequenceBoundary::kStitched) {
@@ -84,13 +84,13 @@ absl::Status CheckOptions(const SubGaussianOptions& options) {
 }
 
 absl::Status CheckOptions(const EmpiricalBernsteinOptions& options) {
-  if (absl::Status status = CheckLevel(options.level); !status.ok()) return status;
+  if (absl::Status status = CheckSequenceLevel(options.level); !status.ok()) return status;
   if (absl::Status status = CheckRange(options.lower, options.upper); !status.ok()) return status;
   return CheckNumber("population", options.population.value_or(1), 1, kMaxCount);
 }
 
 absl::Status CheckOptions(const BettingOptions& options) {
-  if (absl::Status status = CheckLevel(options.level); !status.ok()) return status;
+  if (absl::Status status = CheckSequenceLevel(options.level); !status.ok()) return status;
   if (absl::Status status = CheckRange(options.lower, options.upper); !status.ok()) return status;
   if (absl::Status status = CheckNumber("population", options.population.value_or(1), 1, kMaxCount);
       !status.ok()) {
@@ -100,7 +100,7 @@ absl::Status CheckOptions(const BettingOptions& options) {
 }
 
 absl::Status CheckOptions(const AsymptoticOptions& options) {
-  if (absl::Status status = CheckLevel(options.level); !status.ok()) return status;
+  if (absl::Status status = CheckSequenceLevel(options.level); !status.ok()) return status;
   if (absl::Status status = CheckNumber("tuned_n", options.tuned_n, 1, kMaxCount); !status.ok()) {
     return status;
   }

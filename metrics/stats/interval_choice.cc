@@ -124,10 +124,7 @@ absl::StatusOr<IntervalMethod> ChooseMethod(const Moments& values) {
 
 absl::StatusOr<ConfidenceInterval> MeanInterval(const Moments& values, double level,
                                                 IntervalMethod method) {
-  if (!(level > 0 && level < 1)) {
-    return absl::InvalidArgumentError(
-        fmt::format("level is {}: must be between 0 and 1, for example 0.95", level));
-  }
+  if (absl::Status status = CheckLevel(level); !status.ok()) return status;
   if (absl::Status status = CheckValues(values); !status.ok()) return status;
   if (method == IntervalMethod::kAuto) {
     absl::StatusOr<IntervalMethod> chosen = ChooseMethod(values);

@@ -18,11 +18,6 @@ absl::Status Invalid(std::string_view message) {
   return absl::InvalidArgumentError(absl::string_view(message.data(), message.size()));
 }
 
-absl::Status CheckLevel(double level) {
-  if (level > 0 && level < 1) return absl::OkStatus();
-  return Invalid(fmt::format("level is {}: must be between 0 and 1, for example 0.95", level));
-}
-
 absl::Status CheckCount(uint64_t n, uint64_t least) {
   if (n < least) {
     return Invalid(fmt::format("n is {}: this interval needs at least {} item{}", n, least,
@@ -63,6 +58,11 @@ ConfidenceInterval Around(double center, double half_width, double level, std::s
 }
 
 }  // namespace
+
+absl::Status CheckLevel(double level) {
+  if (level > 0 && level < 1) return absl::OkStatus();
+  return Invalid(fmt::format("level is {}: must be between 0 and 1, for example 0.95", level));
+}
 
 absl::StatusOr<ConfidenceInterval> Wilson(uint64_t successes, uint64_t n, double level) {
   if (absl::Status status = CheckShare(successes, n, level); !status.ok()) return status;

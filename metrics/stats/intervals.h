@@ -27,7 +27,12 @@ inline constexpr std::string_view kMethodLogStudentT = "student_t_log";
 inline constexpr std::string_view kMethodDelta = "delta";
 inline constexpr std::string_view kMethodBootstrapPercentile = "bootstrap_percentile";
 inline constexpr std::string_view kMethodBootstrapBca = "bootstrap_bca";
+inline constexpr std::string_view kMethodIdealBootstrapPercentile = "ideal_bootstrap_percentile";
+inline constexpr std::string_view kMethodIdealBootstrapBca = "ideal_bootstrap_bca";
 inline constexpr std::string_view kMethodNormal = "normal";
+
+// OK for the nominal coverage of an interval, else INVALID_ARGUMENT with the remedy.
+absl::Status CheckLevel(double level);
 
 // Which function of the mean LogStudentT reports.
 enum class LogTransform {

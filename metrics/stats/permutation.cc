@@ -22,6 +22,7 @@
 #include "metrics/stats/parallel.h"
 #include "metrics/stats/random.h"
 #include "metrics/stats/random_block.h"
+#include "metrics/stats/sum_distribution.h"
 
 namespace mirage::metrics {
 namespace {
@@ -30,6 +31,9 @@ constexpr int kMinReplicates = 100;
 constexpr int kMaxReplicates = 10'000'000;
 constexpr uint64_t kMaxExact = uint64_t{1} << 30;
 constexpr std::string_view kExact = "permutation_exact";
+constexpr std::string_view kInversion = "permutation_inversion";
+// What the inversion may be off.
+constexpr double kInversionError = 1e-12;
 constexpr std::string_view kMonteCarlo = "permutation_monte_carlo";
 
 // Differences that share one block of 128 random bits, a bit each, and the tables of their sums.
@@ -285,6 +289,23 @@ uint64_t CountExtremeFlips(const std::vector<int64_t>& magnitudes, const Extreme
   return std::accumulate(hits.begin(), hits.end(), uint64_t{0});
 }
 
+// Symmetric: P(S > x) = P(S < -x).
+double InvertedP(const SumDistribution& sum, double observed, Alternative alternative) {
+  double p = 0;
+  switch (alternative) {
+    case Alternative::kTwoSided:
+      p = 2 * sum.Below(-std::abs(observed));
+      break;
+    case Alternative::kGreater:
+      p = sum.Below(-observed);
+      break;
+    case Alternative::kLess:
+      p = sum.Below(observed);
+      break;
+  }
+  return std::clamp(p, kInversionError, 1.0);
+}
+
 double MonteCarlo(uint64_t hits, int replicates) {
   return (1 + static_cast<double>(hits)) / (1 + static_cast<double>(replicates));
 }
@@ -397,6 +418,14 @@ absl::StatusOr<PermutationResult> PairedPermutation(std::span<const double> diff
   const std::vector<Size> sizes = SizesOf(magnitudes);
   if (const uint64_t outcomes = Outcomes(sizes, options.max_exact); outcomes <= options.max_exact) {
     return PermutationResult{SignFlips(sizes, extreme, outcomes).Probability(), kExact, 0};
+  }
+  if (options.invert) {
+    // Refused where the sum is not smooth: then random permutations tell.
+    const std::vector<double> steps(magnitudes.begin(), magnitudes.end());
+    if (const auto sum = SumDistribution::OfSigns(steps, options.threads); sum.ok()) {
+      return PermutationResult{InvertedP(*sum, static_cast<double>(observed), alternative),
+                               kInversion, 0};
+    }
   }
   const uint64_t hits = CountExtremeFlips(magnitudes, extreme, options);
   return PermutationResult{MonteCarlo(hits, options.replicates), kMonteCarlo, options.replicates};

@@ -27,6 +27,9 @@ struct PermutationOptions {
   // How many outcomes to go through before drawing at random instead; at most 2^30. About 10 ns
   // each.
   uint64_t max_exact = uint64_t{1} << 20;
+  // PairedPermutation only: whether to go by the distribution of all permutations where it can be
+  // had from its characteristic function (sum_distribution.h), in place of random ones.
+  bool invert = true;
 };
 
 struct PermutationResult {
@@ -34,9 +37,9 @@ struct PermutationResult {
   // permutations count the observed outcome among them, (1 + hits) / (1 + replicates), so that the
   // test keeps its level (Phipson, Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9).
   double p_value = 1;
-  // "permutation_exact" or "permutation_monte_carlo".
+  // "permutation_exact", "permutation_inversion" or "permutation_monte_carlo".
   std::string_view method;
-  // Number of random permutations; 0 for the exact test.
+  // Number of random permutations; 0 for the others.
   int replicates = 0;
 };
 
@@ -45,11 +48,14 @@ struct PermutationResult {
 // For clusters pass the sum of each cluster's differences.
 //
 // Exact where there are few outcomes: differences of one size stand together, c of them giving c +
-// 1 outcomes (for 0/1 scores this is McNemar's exact test, at once for any n); else random.
+// 1 outcomes (for 0/1 scores this is McNemar's exact test, at once for any n). Else by inversion
+// where the sum is smooth (about 70 differences and more): the share of all 2^n outcomes to 1e-12,
+// ties counted half, which moves p by less than 0.5 % of itself; never below 1e-12. Else random:
 // O(replicates n / 16), 0.7 ns per 8 differences and replicate on one 2.6 GHz core with AVX-512.
 //
 // INVALID_ARGUMENT: no differences, one that is not finite (with its place), options out of range.
-// Source: Fisher (1935), "The Design of Experiments", section 21; Pitman (1937).
+// Source: Fisher (1935), "The Design of Experiments", section 21; Pitman (1937); Pagano, Tritchler
+// (1983), JASA 78, 435-440.
 absl::StatusOr<PermutationResult> PairedPermutation(std::span<const double> differences,
                                                     Alternative alternative,
                                                     const PermutationOptions& options);

@@ -20,6 +20,7 @@
 #include "metrics/stats/centered_sums.h"
 #include "metrics/stats/compensated_sum.h"
 #include "metrics/stats/exact_sum.h"
+#include "metrics/stats/intervals.h"
 #include "metrics/stats/random_block.h"
 #include "metrics/stats/serialization.h"
 
@@ -106,10 +107,7 @@ absl::Status PoissonBootstrap::Merge(const PoissonBootstrap& other) {
 
 absl::StatusOr<BootstrapResult> PoissonBootstrap::Result(
     absl::FunctionRef<double(std::span<const double> means)> statistic, double level) const {
-  if (!(level > 0 && level < 1)) {
-    return absl::InvalidArgumentError(
-        fmt::format("level is {}: must be between 0 and 1, for example 0.95", level));
-  }
+  if (absl::Status status = CheckLevel(level); !status.ok()) return status;
   if (count_ == 0) return absl::FailedPreconditionError("no samples: at least one is needed");
   std::vector<double> means(columns_.size());
   for (size_t j = 0; j < means.size(); ++j) {

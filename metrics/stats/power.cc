@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "fmt/format.h"
 #include "metrics/stats/distributions.h"
+#include "metrics/stats/intervals.h"
 #include "metrics/stats/max_count.h"
 
 namespace mirage::metrics {
@@ -33,10 +34,6 @@ absl::Status CheckWithin(std::string_view name, double value, bool inside, std::
 
 absl::Status CheckVarianceOf(std::string_view name, double value) {
   return CheckWithin(name, value, value >= 0 && std::isfinite(value), "finite and >= 0");
-}
-
-absl::Status CheckLevel(double level) {
-  return CheckWithin("level", level, level > 0 && level < 1, "between 0 and 1, for example 0.95");
 }
 
 // Where the power is what is asked for, the plan's own is not looked at.

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "benchmark/benchmark.h"
 #include "metrics/stats/bootstrap.h"
+#include "metrics/stats/bootstrap_of_mean.h"
 #include "metrics/stats/exact_sum.h"
 #include "metrics/stats/hypothesis.h"
 #include "metrics/stats/intervals.h"
@@ -206,9 +207,33 @@ BENCHMARK(BmBcaOfMean)
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
 
+// The same in the limit of infinitely many resamples.
+void BmIdealBcaOfMean(benchmark::State& state) {
+  const std::vector<double> rows = MakeScores(static_cast<size_t>(state.range(0)), false).first;
+  absl::StatusOr<BootstrapResult> result;
+  for (auto _ : state) {
+    result = BootstrapOfMean(rows, {.level = 0.95,
+                                    .interval = BootstrapInterval::kBca,
+                                    .threads = static_cast<int>(state.range(1))});
+    benchmark::DoNotOptimize(result);
+  }
+  if (!result.ok()) return state.SkipWithError(std::string(result.status().message()).c_str());
+  state.counters["estimate"] = result->estimate;
+  state.counters["lower"] = result->interval.lower;
+  state.counters["upper"] = result->interval.upper;
+  state.counters["standard_error"] = result->standard_error;
+}
+BENCHMARK(BmIdealBcaOfMean)
+    ->Args({1000, 1})
+    ->Args({1000, 2})
+    ->Args({100'000, 1})
+    ->Args({100'000, 2})
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
+
 // A whole comparison of two columns: moments, Student's interval, sign-flip test and BCa interval
-// of the mean difference, from 10 000 permutations and as many resamples. Arguments: 1 where scores
-// are 0 or 1, pairs, threads.
+// of the mean difference; where permutations or resamples are random, 10 000 of them. Arguments: 1
+// where scores are 0 or 1, pairs, threads.
 void BmPairedComparison(benchmark::State& state) {
   const Scores scores = MakeScores(static_cast<size_t>(state.range(1)), state.range(0) != 0);
   const int threads = static_cast<int>(state.range(2));
@@ -226,7 +251,11 @@ void BmPairedComparison(benchmark::State& state) {
     interval = PairedInterval(pairs, 0.95);
     permutation =
         PairedPermutation(differences, Alternative::kTwoSided, {.seed = 1, .threads = threads});
-    bootstrap = BcaOfMean(differences, threads);
+    bootstrap = BootstrapOfMean(differences, {.seed = 1,
+                                              .replicates = 10'000,
+                                              .level = 0.95,
+                                              .interval = BootstrapInterval::kBca,
+                                              .threads = threads});
     benchmark::DoNotOptimize(bootstrap);
   }
   for (const absl::Status& status : {interval.status(), permutation.status(), bootstrap.status()}) {
@@ -244,17 +273,21 @@ BENCHMARK(BmPairedComparison)
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
 
-// The sign-flip test of 100 000 differences from 10 000 permutations.
+// The sign-flip test of 100 000 differences. Arguments: threads, 0 for 10 000 random permutations,
+// 1 for the distribution of all.
 void BmPairedPermutation(benchmark::State& state) {
   std::vector<double> differences = Values(100'000);
   for (double& x : differences) x += 1;
   for (auto _ : state) {
-    benchmark::DoNotOptimize(
-        PairedPermutation(differences, Alternative::kTwoSided,
-                          {.seed = 1, .threads = static_cast<int>(state.range(0))}));
+    benchmark::DoNotOptimize(PairedPermutation(
+        differences, Alternative::kTwoSided,
+        {.seed = 1, .threads = static_cast<int>(state.range(0)), .invert = state.range(1) != 0}));
   }
 }
-BENCHMARK(BmPairedPermutation)->Arg(1)->Arg(2)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(BmPairedPermutation)
+    ->ArgsProduct({{1, 2}, {0, 1}})
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
 
 void BmPairedMomentsAdd(benchmark::State& state) {
   const std::vector<double> values = Values(4096);

@@ -85,10 +85,7 @@ absl::StatusOr<TestResult> WelchT(const Moments& first, const Moments& second,
 
 absl::StatusOr<ConfidenceInterval> WelchInterval(const Moments& first, const Moments& second,
                                                  double level) {
-  if (!(level > 0 && level < 1)) {
-    return absl::InvalidArgumentError(
-        fmt::format("level is {}: must be between 0 and 1, for example 0.95", level));
-  }
+  if (absl::Status status = CheckLevel(level); !status.ok()) return status;
   absl::StatusOr<WelchDifference> welch = Welch(first, second);
   if (!welch.ok()) return welch.status();
   const double half_width =

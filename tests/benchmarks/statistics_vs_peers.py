@@ -442,7 +442,20 @@ def cases(quick: bool) -> list[Case]:
             BCA_CHECKS,
             f"BmBcaOfMean/{n}/2/real_time",
             n,
-        )
+        ),
+        Case(
+            f"BCa interval of a mean, ideal bootstrap, n = {n}",
+            STATS,
+            f"BmIdealBcaOfMean/{n}/1/real_time",
+            {
+                "SciPy": f"scipy-bca {n}",
+                "deltagate": f"deltagate-bca {n}",
+                "lm-eval": f"lm-eval-bootstrap {n}",
+            },
+            BCA_CHECKS,
+            f"BmIdealBcaOfMean/{n}/2/real_time",
+            n,
+        ),
     ]
     for binary, kind in ((0, "continuous"), (1, "0/1")):
         made.append(
