@@ -79,6 +79,11 @@ double ChiSquaredTail(double x, double df) {
   return boost::math::cdf(complement(ChiSquared(df), x));
 }
 
+double ChiSquaredUpperQuantile(double p, double df) {
+  if (p == 0) return kInf;
+  return boost::math::quantile(complement(ChiSquared(df), p));
+}
+
 double BetaQuantile(double p, double a, double b) {
   return boost::math::ibeta_inv(a, b, p, Quiet());
 }

@@ -43,6 +43,9 @@ double StudentUpperQuantile(double p, double df);
 // P(X > x) of the chi-squared distribution with `df` > 0 degrees of freedom, x >= 0.
 double ChiSquaredTail(double x, double df);
 
+// The x >= 0 with P(X > x) = p, p in [0, 1]; infinite at 0.
+double ChiSquaredUpperQuantile(double p, double df);
+
 // The x in [0, 1] with P(X <= x) = p of the Beta distribution, a, b > 0, p in [0, 1].
 double BetaQuantile(double p, double a, double b);
 
