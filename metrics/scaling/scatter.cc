@@ -275,6 +275,13 @@ absl::StatusOr<ScatterEstimate> EstimateScatter(const ScatterProblem& problem, d
   return out;
 }
 
+absl::StatusOr<double> EstimateTau(const ScatterProblem& problem) {
+  if (absl::Status status = Check(problem); !status.ok()) return status;
+  const Profile profile(problem);
+  if (absl::Status status = CheckDegrees(profile); !status.ok()) return status;
+  return std::sqrt(RestrictedTau2(profile));
+}
+
 absl::StatusOr<ScatterLikelihood> MaximizeScatterLikelihood(const ScatterProblem& problem) {
   if (absl::Status status = Check(problem); !status.ok()) return status;
   const Profile profile(problem);

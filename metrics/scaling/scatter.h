@@ -59,6 +59,9 @@ struct ScatterEstimate {
 // of freedom (n <= rank X).
 absl::StatusOr<ScatterEstimate> EstimateScatter(const ScatterProblem& problem, double level);
 
+// The REML tau alone.
+absl::StatusOr<double> EstimateTau(const ScatterProblem& problem);
+
 // The tau of the ordinary maximum likelihood, and the log-likelihood there (constants included,
 // beta's estimate being that of the tau): for comparing laws, as REML's likelihoods of different X
 // are not comparable. Infinite where the residuals and the variances are all 0. Errors as above.

@@ -52,6 +52,7 @@ TEST(ScatterTest, AgreesWithMpmath) {
     EXPECT_NEAR(found->lower, c.lower, 1e-9 * c.lower);
     EXPECT_NEAR(found->upper, c.upper, 1e-9 * c.upper);
     EXPECT_LE(found->lower, found->upper);
+    EXPECT_EQ(*EstimateTau(problem), found->tau);
     const auto likely = MaximizeScatterLikelihood(problem);
     ASSERT_TRUE(likely.ok()) << likely.status();
     EXPECT_NEAR(likely->tau, c.likely_tau, 1e-6 * c.likely_tau);
@@ -216,6 +217,7 @@ TEST(ScatterTest, BadInputIsNamed) {
     EXPECT_EQ(found.status().code(), code);
     EXPECT_EQ(MaximizeScatterLikelihood(problem).status(), found.status());
     EXPECT_EQ(ScatterPosterior(problem).status(), found.status());
+    EXPECT_EQ(EstimateTau(problem).status(), found.status());
     return std::string(found.status().message());
   };
   constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
