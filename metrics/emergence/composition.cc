@@ -1,0 +1,138 @@
+#include "metrics/emergence/composition.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "metrics/stats/distributions.h"
+
+namespace mirage::metrics {
+namespace {
+
+// Points of the quadrature over a normal number: the middles of equally likely parts.
+constexpr size_t kParts = 64;
+
+const std::array<double, kParts>& NormalParts() {
+  static const std::array<double, kParts> kPoints = [] {
+    std::array<double, kParts> points{};
+    for (size_t i = 0; i < kParts; ++i) {
+      points[i] = NormalQuantile((static_cast<double>(i) + 0.5) / kParts);
+    }
+    return points;
+  }();
+  return kPoints;
+}
+
+// P(share <= x) where the share is k / n, k binomial with chance p; with half of the probability
+// of x itself. A step at p without n.
+double BelowShare(double x, double p, std::optional<double> n) {
+  if (!n) return x > p ? 1 : x < p ? 0 : 0.5;
+  if (p <= 0) return x > 0 ? 1 : x < 0 ? 0 : 0.5;
+  if (p >= 1) return x > 1 ? 1 : x < 1 ? 0 : 0.5;
+  if (x < 0) return 0;
+  if (x > 1) return 1;
+  const auto items = static_cast<uint64_t>(std::llround(*n));
+  const auto k = static_cast<uint64_t>(std::floor(x * static_cast<double>(items) + 1e-9));
+  // P(at most k) = 1 - P(at least k + 1).
+  const double at_most = k + 1 > items ? 1 : 1 - BinomialTail(k + 1, items, p);
+  return at_most;
+}
+
+// The quantile of a mixture of such shares.
+double QuantileOfMixture(const std::vector<double>& ps, std::optional<double> n, double level) {
+  const auto below = [&](double x) {
+    double sum = 0;
+    for (const double p : ps) sum += BelowShare(x, p, n);
+    return sum / static_cast<double>(ps.size());
+  };
+  if (n) {
+    // The smallest k with P(at most k) >= level.
+    uint64_t low = 0;
+    auto high = static_cast<uint64_t>(std::llround(*n));
+    const auto items = static_cast<double>(high);
+    while (low < high) {
+      const uint64_t middle = (low + high) / 2;
+      if (below(static_cast<double>(middle) / items) >= level) {
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
+    return static_cast<double>(low) / items;
+  }
+  std::vector<double> sorted = ps;
+  std::sort(sorted.begin(), sorted.end());
+  const double at = level * static_cast<double>(sorted.size()) - 0.5;
+  const auto i = static_cast<size_t>(std::clamp(at, 0.0, static_cast<double>(sorted.size() - 1)));
+  const size_t next = std::min(i + 1, sorted.size() - 1);
+  const double share = std::clamp(at - static_cast<double>(i), 0.0, 1.0);
+  return sorted[i] + share * (sorted[next] - sorted[i]);
+}
+
+PredictedShare Interval(const std::vector<double>& ps, std::optional<double> n, double level) {
+  PredictedShare share;
+  share.lower = QuantileOfMixture(ps, n, (1 - level) / 2);
+  share.upper = QuantileOfMixture(ps, n, (1 + level) / 2);
+  return share;
+}
+
+}  // namespace
+
+double AllTokensGamma(double u, double cv) {
+  const double square = cv * cv;
+  if (u * square < 1e-8) return std::exp(-u);
+  return std::exp(-std::log1p(u * square) / square);
+}
+
+double AllTokensLogNormal(double u, double cv) {
+  const double sigma2 = std::log1p(cv * cv);
+  const double sigma = std::sqrt(sigma2);
+  if (sigma < 1e-6) return std::exp(-u);
+  // Trapezoids in the normal number: the integrand is analytic, and 33 points from -8 to 8 give
+  // 1e-9.
+  constexpr int kHalf = 64;
+  constexpr double kStep = 8.0 / kHalf;
+  double sum = 0;
+  double weights = 0;
+  for (int i = -kHalf; i <= kHalf; ++i) {
+    const double z = i * kStep;
+    const double weight = std::exp(-z * z / 2);
+    sum += weight * std::exp(-u * std::exp(sigma * z - sigma2 / 2));
+    weights += weight;
+  }
+  return sum / weights;
+}
+
+PredictedShare PredictAllTokens(const AllTokensInput& input, double level) {
+  std::vector<double> gamma;
+  std::vector<double> log_normal;
+  for (const double z : NormalParts()) {
+    const double u = input.length * std::exp(input.log_q + input.sd * z);
+    gamma.push_back(input.ceiling * AllTokensGamma(u, input.cv));
+    log_normal.push_back(input.ceiling * AllTokensLogNormal(u, input.cv));
+  }
+  const PredictedShare one = Interval(gamma, input.n, level);
+  const PredictedShare other = Interval(log_normal, input.n, level);
+  const double u = input.length * std::exp(input.log_q);
+  PredictedShare share;
+  share.value = input.ceiling * (AllTokensGamma(u, input.cv) + AllTokensLogNormal(u, input.cv)) / 2;
+  share.lower = std::min(one.lower, other.lower);
+  share.upper = std::max(one.upper, other.upper);
+  return share;
+}
+
+PredictedShare PredictArgmax(double mean, double mean_sd, double spread, std::optional<double> n,
+                             double level) {
+  std::vector<double> ps;
+  for (const double z : NormalParts()) {
+    ps.push_back(NormalCdf((mean + mean_sd * z) / spread));
+  }
+  PredictedShare share = Interval(ps, n, level);
+  share.value = NormalCdf(mean / spread);
+  return share;
+}
+
+}  // namespace mirage::metrics
