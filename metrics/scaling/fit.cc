@@ -232,13 +232,21 @@ void CurveFitter::SetErrors(const LeastSquaresFit& fit) {
   std::array<double, kMaxParameters> gradient;
   for (size_t i = 0; i < n_; ++i) {
     const double value =
-        frame_.Evaluate(scale_, coordinates.data(), positions_.data() + i * d_, gradient.data());
+        frame_.Evaluate(scale_, fit.parameters.data(), positions_.data() + i * d_, gradient.data());
     double slope = 1;
     if (binomial_) {
       slope = 1 / (value * (1 - value));
       variances_[i] = slope / static_cast<double>(curve_.items[i]);
     }
-    errors_[i] = (value - observed_[i]) * slope;
+    errors_[i] = value - observed_[i];
+    if (binomial_) {
+      // As large as the deviance says: (mu - p) / (mu (1 - mu)) would make one success where hardly
+      // any is expected an outlier.
+      errors_[i] = DevianceRoot(static_cast<double>(curve_.successes[i]),
+                                static_cast<double>(curve_.items[i]), value)
+                       .first *
+                   std::sqrt(variances_[i]);
+    }
     for (size_t k = 0; k < p_; ++k) jacobian_[k * n_ + i] = gradient[k] * slope;
   }
   design_.clear();
@@ -629,9 +637,10 @@ absl::StatusOr<Prediction> Predict(const LawFit& fit, std::span<const double> x,
                     "whose items say it",
                     options.sampling_variance));
   }
-  if (options.items.has_value() && (!binomial || *options.items < 1)) {
+  if (options.items.has_value() &&
+      (!binomial || *options.items < 1 || *options.items > kMaxCount)) {
     return Invalid(
-        fmt::format("items is {}: must be >= 1, and only for kBinomial", *options.items));
+        fmt::format("items is {}: must be 1 to 2^53, and only for kBinomial", *options.items));
   }
   Prediction out;
   out.value = frame.Evaluate(ErrorScale::kValue, fit.coordinates.data(), u.data(), nullptr);
@@ -639,11 +648,10 @@ absl::StatusOr<Prediction> Predict(const LawFit& fit, std::span<const double> x,
   std::array<double, kMaxParameters> gradient{};
   double z = frame.Evaluate(fit.error_scale, fit.coordinates.data(), u.data(), gradient.data());
   const double slope = Transform(fit.error_scale, out.value).second;
-  double sampling = options.sampling_variance * slope * slope;
+  const double sampling = options.sampling_variance * slope * slope;
   if (binomial) {
     z = Transform(fit.error_scale, out.value).first;
     for (double& g : gradient) g *= slope;
-    if (options.items.has_value()) sampling = slope / static_cast<double>(*options.items);
   }
   std::vector<size_t> free;
   for (size_t j = 0; j < p; ++j) {
@@ -700,7 +708,8 @@ absl::StatusOr<Prediction> Predict(const LawFit& fit, std::span<const double> x,
     out.parameter_sd = std::sqrt(variance);
     out.total_sd = std::sqrt(variance + (options.scatter ? tau * tau : 0) + sampling);
   }
-  const size_t n_nodes = n > 1000 ? 16 : 200;
+  // Of counts each node asks for binomial distributions.
+  const size_t n_nodes = n > 1000 ? 16 : options.items.has_value() ? 40 : 200;
   const auto nodes = ScatterPosterior(
       fit.groups.empty() ? ScatterProblem{fit.error_residuals,
                                           fit.error_variances,
@@ -721,6 +730,41 @@ absl::StatusOr<Prediction> Predict(const LawFit& fit, std::span<const double> x,
   }
   if (!(largest > 0)) return out;
   const double tail = (1 - options.level) / 2;
+  if (options.items.has_value()) {
+    const uint64_t items = *options.items;
+    // Shares at the middles of equal parts of the normal distribution.
+    constexpr int kParts = 24;
+    std::vector<std::pair<double, double>> shares;
+    for (size_t k = 0; k < deviations.size(); ++k) {
+      if ((*nodes)[k].weight < 1e-6 * tail) continue;
+      for (int part = 0; part < kParts; ++part) {
+        const double t = NormalQuantile((part + 0.5) / kParts);
+        shares.emplace_back(Inverse(fit.error_scale, z + t * deviations[k]),
+                            (*nodes)[k].weight / kParts);
+      }
+    }
+    // The smallest count with at least `probability` at it and below.
+    const auto quantile = [&](double probability) {
+      uint64_t low = 0;
+      uint64_t high = items;
+      while (low < high) {
+        const uint64_t middle = low + (high - low) / 2;
+        double below = 0;
+        for (const auto& [share, weight] : shares) {
+          below += weight * BinomialCdf(middle, items, share);
+        }
+        if (below >= probability) {
+          high = middle;
+        } else {
+          low = middle + 1;
+        }
+      }
+      return static_cast<double>(low) / static_cast<double>(items);
+    };
+    out.lower = quantile(tail);
+    out.upper = quantile(1 - tail);
+    return out;
+  }
   const auto beyond = [&](double distance) {
     double sum = 0;
     for (size_t k = 0; k < deviations.size(); ++k) {

@@ -161,17 +161,20 @@ struct Prediction {
   // scale.
   std::optional<double> lower;
   std::optional<double> upper;
-  // On the error scale: from the parameters, and in all.
+  // On the error scale, with tau's estimate: from the parameters, and in all, without the sampling
+  // of counts.
   double parameter_sd = 0;
   double total_sd = 0;
 };
 
-// The predictive distribution is normal on the error scale (logit for kBinomial), with variance g'
-// C g
-// + tau^2 + sampling, mixed over what is known of tau (ScatterPosterior), the parameters'
-// covariance going with tau; so it has Student's tails with n - p degrees of freedom where there
-// are no sampling errors, and a tau that happens to be estimated as 0 does not make it narrow. Its
-// ends are carried back to the unit of the values. Parameters on a bound are taken as known.
+// The predictive distribution is normal on the error scale (logit for kBinomial), its variance the
+// sum of g' C g from the parameters, tau^2 and sampling, mixed over what is known of tau
+// (ScatterPosterior), C going with tau. So it has Student's tails with n - p degrees of freedom
+// where there are no sampling errors, and a tau that happens to be estimated as 0 does not make it
+// narrow. Its ends are carried back to the unit of the values; with `items` they are shares k / n,
+// of the binomial distribution mixed over the share. Parameters on a bound are taken as known.
+// Complexity: 0.5 ms for 8 points, 5 ms with `items`.
+//
 // INVALID_ARGUMENT: x of the wrong size or out of the law's domain, options out of range.
 absl::StatusOr<Prediction> Predict(const LawFit& fit, std::span<const double> x,
                                    const PredictOptions& options);

@@ -1,35 +1,33 @@
 // Scaling laws and links: how a metric goes with scale, or one metric with another.
 //
-// | law                    | x                  | value                                | parameters
-// | | power_law              | scale              | a x^-b                               | a, b |
-// | power_law_floor        | scale              | E + a x^-b                           | E, a, b |
-// | logistic_link          | a counterpart      | b + a / (1 + exp(-k (x - L0)))       | a, b, k,
-// L0 | | double_logistic_link   | a counterpart      | b + sum of two such terms            | b,
-// a1, k1, L1, a2, k2, L2 | | broken_power_law       | scale              | a + b x^-c0 prod (1 +
-// (x/d_i)^(1/f_i))^(-c_i f_i) | a, b, c0, then c_i, d_i, f_i a break | | loss_hinge             |
-// pre-training loss  | c + s max(0, eta - x)                | c, s, eta | | ladder | parameters,
-// tokens | A / N^alpha + B / D^beta + E         | A, B, alpha, beta, E | | log_accuracy_power_law |
-// scale              | exp(-a x^-b)                         | a, b | | pass_until             |
-// scale              | exp(-c x^-alpha)                     | c, alpha | | neg_log_pass_at_k      |
-// k                  | exp(-a k^-b)                         | a, b |
+// - power_law: a x^-b. Parameters a, b.
+// - power_law_floor: E + a x^-b. Parameters E, a, b.
+// - logistic_link: b + a / (1 + exp(-k (x - L0))), x a counterpart. Parameters a, b, k, L0.
+// - double_logistic_link: b plus two such terms. Parameters b, a1, k1, L1, a2, k2, L2; L1 <= L2.
+// - broken_power_law: a + b x^-c0 prod_i (1 + (x / d_i)^(1 / f_i))^(-c_i f_i). Parameters a, b, c0,
+//   then c_i, d_i, f_i for each of 0 to 2 breaks.
+// - loss_hinge: c + s max(0, eta - x), x the pre-training loss. Parameters c, s, eta.
+// - ladder: A / N^alpha + B / D^beta + E, x parameters N and tokens D. Parameters A, B, alpha,
+// beta,
+//   E.
+// - log_accuracy_power_law: exp(-a x^-b). Parameters a, b.
+// - pass_until: exp(-c x^-alpha). Parameters c, alpha.
+// - neg_log_pass_at_k: exp(-a x^-b), x the number k of attempts. Parameters a, b.
 //
 // a, A, B, c (of pass_until), k, d_i and f_i are > 0, E >= 0, b of power_law_floor, alpha and beta
 // of the ladder > 0; the others have any sign, b of broken_power_law too (a rising curve has a
 // negative one). All but the links and the hinge need x > 0. Sources:
 // - power_law, power_law_floor: Hestness et al. (2017), arXiv 1712.00409, section 3.
-// - logistic_link, ladder: Bhagia et al. (2024), arXiv 2412.04403, equations 1 and 2: the ladder's
-//   second step is the link from its loss to accuracy. There a < 0 < k, so that accuracy falls with
-//   loss from b to b + a; (a, k, b) and (-a, -k, a + b) are the same curve, which is why k > 0
-//   here.
-// - double_logistic_link: two thresholds, one after the other, L1 <= L2.
-// - broken_power_law: Caballero et al. (2023), arXiv 2210.14891, equation 1, with 0 to 2 breaks.
-// - loss_hinge: Du et al. (2024), arXiv 2403.15796, section 3: constant above the loss eta. Below
-// it
-//   they only say that the metric is monotone; a line is our choice.
-// - log_accuracy_power_law: Krajewski et al. (2025), arXiv 2512.08894: -ln accuracy is a power law.
+// - logistic_link, ladder: Bhagia et al. (2024), arXiv 2412.04403, their two steps: the link goes
+//   from the ladder's loss to accuracy. There a < 0 < k, so that accuracy falls with loss from b to
+//   b + a. (a, k, b) and (-a, -k, a + b) are the same curve, which is why k > 0 here.
+// - broken_power_law: Caballero et al. (2023), arXiv 2210.14891, equation 1.
+// - loss_hinge: Du et al. (2024), arXiv 2403.15796: constant above the loss eta, monotone below; a
+//   line is our choice of monotone.
+// - log_accuracy_power_law: Krajewski et al. (2025), arXiv 2512.08894: -ln accuracy = a x^-b.
 // - pass_until: Hu et al. (2023), arXiv 2310.03262: ln(-ln PU) = ln c - alpha ln N.
-// - neg_log_pass_at_k: Schaeffer et al. (2025), arXiv 2502.17578: -ln pass@k = a k^-b; the value is
-//   pass@k itself.
+// - neg_log_pass_at_k: Schaeffer et al. (2025), arXiv 2502.17578: -ln pass@k = a k^-b; the value
+//   is pass@k itself.
 #ifndef MIRAGE_METRICS_SCALING_LAWS_H_
 #define MIRAGE_METRICS_SCALING_LAWS_H_
 
@@ -83,7 +81,7 @@ std::optional<Law> LawByName(std::string_view name);
 ErrorScale DefaultErrorScale(Law law);
 // Numbers to an x: 2 for the ladder (N, then D), else 1.
 size_t LawDimension(Law law);
-// The parameters' names, in their order: those of the table, c1, d1, f1, c2, d2, f2 for breaks.
+// The parameters' names, in their order: those above, c1, d1, f1, c2, d2, f2 for breaks.
 // `n_breaks` in [0, 2] counts for broken_power_law only; outside it is taken for the nearer end.
 std::vector<std::string> LawParameterNames(Law law, int n_breaks = 0);
 
@@ -118,7 +116,7 @@ class LawFrame {
   double Evaluate(ErrorScale scale, const double* coordinates, const double* u,
                   double* gradient) const;
 
-  // The law's own bounds, in coordinates: those of the table, exponents of power laws with a floor
+  // The law's own bounds, in coordinates: those above, exponents of power laws with a floor
   // at least 0.001, exponents at most 20, k between 0.001 and 200 over the standard deviation of x,
   // breaks and the hinge within the data, f between 0.02 and 5.
   std::vector<ParameterBounds> Bounds() const;

@@ -8,13 +8,13 @@
 //   sqrt(2 rho(r)): the same objective, so that nothing is approximated. Student's scale is found
 //   by profiling: the scale that is most likely for the residuals, then the residuals for the
 //   scale, in turn until both stand.
-// - Bounds. A bounded parameter is searched as lower + s (sqrt(z^2 + 1) - 1) or middle + half range
-// *
-//   sin(z). The derivative vanishes on a bound, so that a parameter that the search leaves close to
-//   one, or that still has a slope outwards, is then put on it, the others are fitted again, and
-//   the sign of its gradient is checked (Karush-Kuhn-Tucker); a wrong sign releases it.
-// - A polish with Newton steps in the parameters' own units, kept only where they lower the
-// gradient.
+// - Bounds. The search is for z, a bounded parameter being lower + s (sqrt(z^2 + 1) - 1) or middle
+//   + half range * sin(z). The derivative vanishes on a bound, so that a parameter that the search
+//   leaves close to one, or that still has a slope outwards, is then put on it, the others are
+//   fitted again, and the sign of its gradient is checked (Karush-Kuhn-Tucker); a wrong one frees
+//   it.
+// - A polish with Newton steps on the parameters themselves, each kept only if it lowers the
+//   gradient.
 //
 // Deterministic: no random numbers, one thread, the same bits for the same input. Complexity: O(n
 // p^2) an iteration; about 5 us for 8 residuals and 3 parameters.

@@ -9,10 +9,9 @@
 // - The estimate is restricted maximum likelihood, REML (Patterson, Thompson 1971, Biometrika 58;
 //   Viechtbauer 2005, J. Educ. Behav. Stat. 30), which allows for the p parameters. It is 0 only
 //   where the residuals are no larger than sampling makes them.
-// - Its interval is the Q-profile's (Viechtbauer 2007, Stat. Med. 26): all tau for which Q(tau) =
-// min
-//   over beta of sum (y - X beta)^2 / (s^2 + tau^2) is an ordinary value of chi-squared with n - p
-//   degrees of freedom. Exact for normal errors; with few points it is wide, and that is the truth.
+// - Its interval is the Q-profile's (Viechtbauer 2007, Stat. Med. 26): all tau for which the least
+//   sum of (y - X beta)^2 / (s^2 + tau^2) is an ordinary value of chi-squared with n - p degrees of
+//   freedom. Exact for normal errors; with few points it is wide, and that is the truth.
 //
 // Where all s_i^2 are equal (also all 0: then tau is the whole scatter) both are closed formulas,
 // 0.5 us; else 0.3 us a trial value of tau, about 100 of them. O(n p^2) each.

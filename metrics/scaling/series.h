@@ -93,11 +93,11 @@ class Series {
   std::vector<ReplicateGroup> groups_;
 };
 
-// The number of zeros and ones behind a share and its standard error, which is sqrt(p (1 - p) / (n
-// - 1)) in most harnesses and sqrt(p (1 - p) / n) in some: of the two, the n that makes n p closer
-// to an integer, and the first one where both are. Exact for values with all their digits; with
-// rounded ones off by the relative error of p (1 - p) / standard_error^2. Absent where p is 0 or 1,
-// the standard error is not > 0, or n would be below 2 or above 2^53.
+// The number of zeros and ones behind a share p and its standard error. That is the root of p (1 -
+// p) / (n - 1) in most harnesses and of p (1 - p) / n in some: of the two, the n that brings n p
+// closer to an integer, and the first one where both are as close. Exact for values with all their
+// digits; with rounded ones off by the relative error of p (1 - p) / standard_error^2. Absent where
+// p is 0 or 1, the standard error is not > 0, or n would be below 2 or above 2^53.
 std::optional<uint64_t> InferSampleSize(double share, double standard_error);
 
 }  // namespace mirage::metrics
