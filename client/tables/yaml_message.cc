@@ -9,6 +9,7 @@
 #include <exception>
 #include <optional>
 #include <set>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -20,6 +21,8 @@
 #include "fmt/format.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
+#include "yaml-cpp/eventhandler.h"
+#include "yaml-cpp/parser.h"
 #include "yaml-cpp/yaml.h"
 
 namespace mirage::client {
@@ -229,6 +232,25 @@ class Filler {
   size_t n_values_ = 0;
 };
 
+// Takes a document and notes where it began.
+class Silent : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& at) override { mark = at; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& at, YAML::anchor_t anchor) override {}
+  void OnAlias(const YAML::Mark& at, YAML::anchor_t anchor) override {}
+  void OnScalar(const YAML::Mark& at, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {}
+  void OnSequenceStart(const YAML::Mark& at, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value style) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& at, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value style) override {}
+  void OnMapEnd() override {}
+
+  YAML::Mark mark;
+};
+
 }  // namespace
 
 absl::Status YamlError(const YAML::Node& node, std::string_view name, std::string_view reason) {
@@ -247,15 +269,20 @@ absl::StatusOr<YAML::Node> ParseYaml(std::string_view text, std::string_view nam
     return absl::InvalidArgumentError(fmt::format("{}: is not UTF-8: save it in UTF-8", name));
   }
   try {
-    std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    if (documents.empty() || documents.front().IsNull()) {
-      return absl::InvalidArgumentError(fmt::format("{}: is empty", name));
+    // Not LoadAll: on some texts (",0") it finds documents without end.
+    std::istringstream stream{std::string(text)};
+    YAML::Parser parser(stream);
+    Silent silent;
+    parser.HandleNextDocument(silent);
+    if (parser.HandleNextDocument(silent)) {
+      return absl::InvalidArgumentError(fmt::format(
+          "{}:{}:{}: a second document begins here, or what belongs to none: one file is one "
+          "document",
+          name, silent.mark.line + 1, silent.mark.column + 1));
     }
-    if (documents.size() > 1) {
-      return YamlError(documents[1], name,
-                       "a second document begins here: one file is one document");
-    }
-    return documents.front();
+    YAML::Node document = YAML::Load(std::string(text));
+    if (document.IsNull()) return absl::InvalidArgumentError(fmt::format("{}: is empty", name));
+    return document;
   } catch (const YAML::Exception& e) {
     return absl::InvalidArgumentError(
         fmt::format("{}:{}:{}: {}", name, e.mark.line + 1, e.mark.column + 1, e.msg));

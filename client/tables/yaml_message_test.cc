@@ -105,7 +105,11 @@ TEST(YamlMessageTest, ErrorsSayWhereAndWhat) {
 TEST(YamlMessageTest, WhatIsNoYaml) {
   EXPECT_THAT(Failure(""), HasSubstr("is empty"));
   EXPECT_THAT(Failure("# nothing\n"), HasSubstr("is empty"));
-  EXPECT_THAT(Failure("a: 1\n---\nb: 2\n"), HasSubstr("a second document"));
+  EXPECT_THAT(Failure("a: 1\n---\nb: 2\n"), HasSubstr("p.yaml:2:1: a second document"));
+  EXPECT_THAT(Failure("a: 1\n]\n"), StartsWith("p.yaml:"));
+  // Texts on which yaml-cpp's reader of several documents never ends.
+  EXPECT_FALSE(Parse(",0").ok());
+  EXPECT_FALSE(Parse("seed: 1\n,0").ok());
   EXPECT_THAT(Failure("a: [1\n"), StartsWith("p.yaml:"));
   EXPECT_THAT(Failure("a: *b\n"), StartsWith("p.yaml:1:"));
   EXPECT_THAT(Failure("a: \xff\n"), HasSubstr("not UTF-8"));
