@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "base/address.h"
 #include "server/engine/engine.h"
+#include "server/service/emergence_service.h"
 #include "server/service/ingest_service.h"
 #include "server/service/metric_service.h"
 #include "server/service/run_service.h"
@@ -47,6 +48,7 @@ class GrpcServer final : public Server {
                                static_cast<int>(options.min_ping_interval.count()));
     builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
     builder.SetMaxSendMessageSize(kMaxMessageBytes);
+    builder.RegisterService(&emergence_);
     builder.RegisterService(&ingest_);
     builder.RegisterService(&metrics_);
     builder.RegisterService(&runs_);
@@ -85,6 +87,7 @@ class GrpcServer final : public Server {
 
  private:
   Engine engine_;
+  EmergenceService emergence_;
   IngestService ingest_;
   MetricService metrics_;
   RunService runs_;

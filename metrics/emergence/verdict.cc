@@ -33,8 +33,6 @@ constexpr double kNoBreakProbability = 0.1;
 // And of a rise in a wide bend, the most with which a law counts as smooth.
 constexpr double kWideRiseProbability = 0.5;
 constexpr double kBreakP = 0.05;
-// Of the predictive band, over all scales together.
-constexpr double kBandLevel = 0.97;
 // Scatter of a family of which nothing is known.
 constexpr double kUnknownScatter = 0.05;
 // Share of the rise up to which a curve has not taken off.
@@ -326,9 +324,9 @@ class Judgement {
 
   absl::Status Predict() {
     if (!law_) return absl::OkStatus();
-    const double level = 1 - (1 - kBandLevel) / static_cast<double>(result_.scales.size());
+    const double level = 1 - (1 - kVerdictBandLevel) / static_cast<double>(result_.scales.size());
     for (VerdictScale& at : result_.scales) {
-      at.predicted = PredictOne(*law_, at.model, kBandLevel);
+      at.predicted = PredictOne(*law_, at.model, kVerdictBandLevel);
       const auto found = std::find(result_.law_models.begin(), result_.law_models.end(), at.model);
       if (found == result_.law_models.end()) continue;
       const LawPoint& own =
@@ -349,7 +347,7 @@ class Judgement {
     if (!law.ok()) return law.status();
     for (VerdictScale& at : result_.scales) {
       at.held_out = SizeOf(at.model) >= limit;
-      if (at.held_out) at.forecast = PredictOne(*law, at.model, kBandLevel);
+      if (at.held_out) at.forecast = PredictOne(*law, at.model, kVerdictBandLevel);
     }
     return absl::OkStatus();
   }

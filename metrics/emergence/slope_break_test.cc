@@ -1,0 +1,179 @@
+#include "metrics/emergence/slope_break.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "metrics/stats/distributions.h"
+#include "metrics/stats/random.h"
+
+namespace mirage::metrics {
+namespace {
+
+using ::testing::HasSubstr;
+
+// A normal number.
+double Normal(CounterRng& rng) { return NormalQuantile(rng.Uniform() * (1 - 1e-12) + 5e-13); }
+
+// m scales over seven units of ln(scale): a line of slope -a that at `at` gets steeper by `rise`,
+// with scatter tau and sampling error se.
+std::vector<LawPoint> Family(int m, double a, double rise, double at, double tau, double se,
+                             uint64_t seed) {
+  CounterRng rng(seed, 0);
+  std::vector<LawPoint> points;
+  for (int i = 0; i < m; ++i) {
+    const double x = 7.0 * i / (m - 1);
+    const double y = 1 - a * x - rise * std::max(0.0, x - at);
+    points.push_back({x, y + tau * Normal(rng) + se * Normal(rng), se * se});
+  }
+  return points;
+}
+
+BreakEvidence EvidenceOf(const std::vector<LawPoint>& points, int replicates = 0) {
+  const auto law = SlopeBreak::Create(points, {.replicates = replicates});
+  EXPECT_TRUE(law.ok()) << law.status();
+  return law.ok() ? law->evidence() : BreakEvidence{};
+}
+
+TEST(SlopeBreakTest, AnExactLineHasNoBreak) {
+  const auto law = SlopeBreak::Create(Family(8, 0.3, 0, 0, 0, 0, 1), {});
+  ASSERT_TRUE(law.ok()) << law.status();
+  const BreakEvidence& evidence = law->evidence();
+  EXPECT_EQ(evidence.n_scales, 8);
+  EXPECT_NEAR(evidence.window, 7.0 / 3, 1e-12);
+  EXPECT_LT(evidence.p_break, 0.01);
+  EXPECT_LT(evidence.rise_upper, 0.05);
+  EXPECT_EQ(evidence.sup_f, 0);
+  EXPECT_EQ(evidence.p_value, 1);
+  EXPECT_EQ(evidence.tau, 0.005);
+  // The line goes on.
+  const SmoothPrediction prediction = law->PredictSmooth(8);
+  EXPECT_NEAR(prediction.mean, 1 - 0.3 * 8, 0.01);
+  EXPECT_LT(prediction.law_sd, 0.02);
+}
+
+TEST(SlopeBreakTest, AnExactHingeIsFoundWhereItIs) {
+  const BreakEvidence evidence = EvidenceOf(Family(9, 0.1, 0.8, 3.5, 0, 0, 1), 999);
+  EXPECT_GT(evidence.p_break, 0.99);
+  EXPECT_GT(evidence.p_resolved_break, 0.99);
+  EXPECT_NEAR(evidence.rise_median, 0.8, 0.03);
+  EXPECT_NEAR(*evidence.break_x, 3.5, 0.05);
+  EXPECT_EQ(evidence.knot, 3.5);
+  EXPECT_NEAR(evidence.hinge_rise, 0.8, 1e-9);
+  EXPECT_EQ(evidence.sup_f, std::numeric_limits<double>::infinity());
+  EXPECT_EQ(evidence.p_value, 0.001);
+  EXPECT_GT(evidence.leave_one_out_rise, 0.7);
+}
+
+// A floor is convex: the exponent falls, which is no evidence of a break.
+TEST(SlopeBreakTest, AFloorIsNoBreak) {
+  std::vector<LawPoint> points = Family(9, 0.5, 0, 0, 0, 0.02, 3);
+  for (LawPoint& point : points) point.y = std::log(std::exp(point.y) + 0.3);
+  const BreakEvidence evidence = EvidenceOf(points, 999);
+  EXPECT_LT(evidence.p_break, 0.1);
+  EXPECT_GT(evidence.p_value, 0.3);
+}
+
+// (N/c)^-a between a plateau and itself bends over 4.39 / a: far wider than the window.
+TEST(SlopeBreakTest, AWideBendIsAcceleration) {
+  std::vector<LawPoint> points;
+  for (int i = 0; i < 9; ++i) {
+    const double x = 7.0 * i / 8;
+    points.push_back({x, -0.6 / 0.6 * std::log1p(std::exp(0.6 * (x - 3))), 1e-4});
+  }
+  const BreakEvidence evidence = EvidenceOf(points, 999);
+  // The line is rejected, a break is not found.
+  EXPECT_LT(evidence.p_value, 0.01);
+  EXPECT_LT(evidence.p_break, 0.2);
+}
+
+// One model off by a factor of 1.8 must pass for what it is.
+TEST(SlopeBreakTest, OneModelOffTheLawIsAnOutlier) {
+  std::vector<LawPoint> points = Family(9, 0.3, 0, 0, 0.02, 0.02, 4);
+  points[5].y += 0.6;
+  const BreakEvidence evidence = EvidenceOf(points);
+  EXPECT_EQ(evidence.outlier, 5);
+  EXPECT_GT(evidence.outlier_probability, 0.9);
+  EXPECT_LT(evidence.p_break, 0.1);
+}
+
+// Under a line with scatter the sup-F test rejects 5 % at 5 %: of 200 families 10 +- 3.1. More than
+// 24 has a probability of 2e-5, none at all of 4e-5.
+TEST(SlopeBreakTest, TheTestKeepsItsLevelAndTheScatterIsFound) {
+  constexpr int kFamilies = 200;
+  int rejected = 0;
+  int breaks = 0;
+  int tau_held = 0;
+  for (int family = 0; family < kFamilies; ++family) {
+    const BreakEvidence evidence =
+        EvidenceOf(Family(8, 0.3, 0, 0, 0.04, 0.03, 100 + static_cast<uint64_t>(family)), 199);
+    rejected += evidence.p_value <= 0.05 ? 1 : 0;
+    breaks += evidence.p_resolved_break >= 0.6 && evidence.p_value < 0.05 ? 1 : 0;
+    // To one step of the grid.
+    tau_held += evidence.tau_lower <= 0.04 * 1.3 && evidence.tau_upper >= 0.04 / 1.3 ? 1 : 0;
+  }
+  EXPECT_LE(rejected, 24);
+  EXPECT_GE(rejected, 1);
+  // P(break called) is below 1 %: more than 8 of 200 has a probability below 2e-4.
+  EXPECT_LE(breaks, 8);
+  EXPECT_GE(tau_held, kFamilies * 0.85);
+}
+
+// A break of 0.8 in 8 models with 3 % scatter is found in 9 of 10 families and more.
+TEST(SlopeBreakTest, ClearBreaksAreFound) {
+  constexpr int kFamilies = 60;
+  int found = 0;
+  for (int family = 0; family < kFamilies; ++family) {
+    const BreakEvidence evidence =
+        EvidenceOf(Family(8, 0.1, 0.8, 4, 0.03, 0.02, 900 + static_cast<uint64_t>(family)), 199);
+    found += evidence.p_resolved_break >= 0.6 && evidence.p_value < 0.05 ? 1 : 0;
+  }
+  EXPECT_GE(found, 54);
+}
+
+TEST(SlopeBreakTest, OrderDoesNotMatterAndFewScalesAreNotTested) {
+  std::vector<LawPoint> points = Family(7, 0.2, 0.6, 4, 0.03, 0.03, 7);
+  const BreakEvidence evidence = EvidenceOf(points, 99);
+  std::reverse(points.begin(), points.end());
+  const BreakEvidence reversed = EvidenceOf(points, 99);
+  EXPECT_EQ(evidence.p_break, reversed.p_break);
+  EXPECT_EQ(evidence.p_value, reversed.p_value);
+  const BreakEvidence few = EvidenceOf(Family(4, 0.2, 0.6, 4, 0, 0, 7), 99);
+  EXPECT_FALSE(few.is_testable);
+  EXPECT_EQ(few.p_break, 0);
+  EXPECT_EQ(few.p_value, 1);
+}
+
+// Replicates of one size count as models, not as scales.
+TEST(SlopeBreakTest, ReplicatesAreNoScales) {
+  std::vector<LawPoint> points = Family(4, 0.2, 0, 0, 0.05, 0.01, 8);
+  const std::vector<LawPoint> more = Family(4, 0.2, 0, 0, 0.05, 0.01, 9);
+  points.insert(points.end(), more.begin(), more.end());
+  const BreakEvidence evidence = EvidenceOf(points);
+  EXPECT_EQ(evidence.n_points, 8);
+  EXPECT_EQ(evidence.n_scales, 4);
+  EXPECT_FALSE(evidence.is_testable);
+}
+
+TEST(SlopeBreakTest, BadInputIsNamed) {
+  std::vector<LawPoint> points = Family(6, 0.2, 0, 0, 0, 0, 1);
+  points[2].y = std::numeric_limits<double>::quiet_NaN();
+  const absl::Status nan = SlopeBreak::Create(points, {}).status();
+  EXPECT_EQ(nan.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(nan.message()), HasSubstr("points[2]"));
+  points[2] = {1, 1, -1};
+  EXPECT_THAT(std::string(SlopeBreak::Create(points, {}).status().message()),
+              HasSubstr("points[2].variance is -1"));
+  EXPECT_EQ(SlopeBreak::Create({}, {}).status().code(), absl::StatusCode::kFailedPrecondition);
+  points[2] = {1, 1, 0};
+  EXPECT_THAT(std::string(SlopeBreak::Create(points, {.replicates = -1}).status().message()),
+              HasSubstr("replicates is -1"));
+}
+
+}  // namespace
+}  // namespace mirage::metrics

@@ -1,0 +1,241 @@
+#include "server/engine/diagnose.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <string>
+
+namespace mirage::server {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// The paper's toy model at m sizes: p = exp(-(N/c)^alpha), c = 2e9, alpha = -1/2.
+double TokenNll(double scale) { return std::pow(scale / 2e9, -0.5); }
+
+v1::Series SeriesOf(const std::string& metric, int m, double (*value)(double)) {
+  v1::Series series;
+  series.set_family("toy");
+  series.set_task("task");
+  series.set_metric(metric);
+  series.set_target_length(5);
+  for (int i = 0; i < m; ++i) {
+    v1::SeriesPoint* point = series.add_points();
+    point->set_model("m" + std::to_string(i));
+    point->set_scale(3e8 * std::pow(1e3, static_cast<double>(i) / (m - 1)));
+    point->set_value(value(point->scale()));
+    point->set_n(2000);
+  }
+  return series;
+}
+
+v1::Series ExactMatch(int m = 8) {
+  return SeriesOf("exact_match", m, [](double scale) {
+    return std::round(2000 * std::exp(-5 * TokenNll(scale))) / 2000;
+  });
+}
+
+v1::Series Nll(int m = 8) {
+  v1::Series series = SeriesOf("nll_per_token", m, TokenNll);
+  // Items that are all alike would have none.
+  for (v1::SeriesPoint& point : *series.mutable_points()) point.set_stderr(0.002 * point.value());
+  return series;
+}
+
+std::unique_ptr<SeriesDiagnosis> Make(const v1::DiagnoseOptions& options = {}) {
+  auto diagnosis = SeriesDiagnosis::Create(options);
+  EXPECT_TRUE(diagnosis.ok()) << diagnosis.status();
+  return *std::move(diagnosis);
+}
+
+void RunAll(SeriesDiagnosis& diagnosis) {
+  ASSERT_TRUE(diagnosis.Start().ok());
+  while (diagnosis.n_done() < diagnosis.n_series()) {
+    const absl::Status status = diagnosis.Step();
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  ASSERT_TRUE(diagnosis.Finish().ok());
+}
+
+TEST(DiagnoseTest, ThePapersModelIsAMirage) {
+  auto diagnosis = Make();
+  ASSERT_TRUE(diagnosis->Add(ExactMatch()).ok());
+  ASSERT_TRUE(diagnosis->Add(Nll()).ok());
+  RunAll(*diagnosis);
+  ASSERT_EQ(diagnosis->diagnoses().size(), 1);
+  EXPECT_THAT(diagnosis->warnings(), IsEmpty());
+  const v1::Diagnosis& found = diagnosis->diagnoses()[0];
+  EXPECT_EQ(found.verdict(), v1::Diagnosis::MIRAGE) << found.ShortDebugString();
+  EXPECT_EQ(found.strength(), v1::Diagnosis::MODERATE);
+  EXPECT_EQ(found.family(), "toy");
+  EXPECT_EQ(found.filter(), "none");
+  EXPECT_EQ(found.counterpart(), "nll_per_token");
+  EXPECT_EQ(found.x_axis(), "parameters");
+  EXPECT_EQ(found.n_scales(), 8);
+  ASSERT_EQ(found.scales_size(), 8);
+  for (const v1::DiagnosedScale& scale : found.scales()) {
+    EXPECT_NEAR(scale.counterpart_value(), TokenNll(scale.scale()), 1e-12);
+    EXPECT_NEAR(scale.predicted(), std::exp(-5 * TokenNll(scale.scale())), 0.02);
+    EXPECT_TRUE(scale.has_interval());
+  }
+  EXPECT_TRUE(found.scales(7).held_out());
+  // The exact law's slope.
+  ASSERT_GE(found.fits_size(), 1);
+  EXPECT_EQ(found.fits(0).law(), "power_law");
+  EXPECT_EQ(found.fits(0).parameters(1).name(), "b");
+  EXPECT_NEAR(found.fits(0).parameters(1).value(), 0.5, 1e-6);
+  EXPECT_TRUE(found.has_q_value());
+  // The smallest model gets some 2e-6 of them right.
+  ASSERT_GE(found.samples_needed_size(), 1);
+  EXPECT_EQ(found.samples_needed(0).model(), "m0");
+  EXPECT_NEAR(found.samples_needed(0).n() * found.samples_needed(0).to_resolve(), 3, 1e-3);
+  // Items differ a little (the standard errors say so), which doubles so small a share.
+  EXPECT_NEAR(std::log(found.samples_needed(0).to_resolve()), -5 * TokenNll(3e8), 1);
+}
+
+TEST(DiagnoseTest, PartsOfASeriesAreOne) {
+  auto whole = Make();
+  ASSERT_TRUE(whole->Add(ExactMatch()).ok());
+  ASSERT_TRUE(whole->Add(Nll()).ok());
+  RunAll(*whole);
+  auto parts = Make();
+  for (const v1::Series& series : {Nll(), ExactMatch()}) {
+    for (const v1::SeriesPoint& point : series.points()) {
+      v1::Series part = series;
+      part.clear_points();
+      *part.add_points() = point;
+      ASSERT_TRUE(parts->Add(part).ok());
+    }
+  }
+  RunAll(*parts);
+  EXPECT_EQ(parts->diagnoses()[0].SerializeAsString(), whole->diagnoses()[0].SerializeAsString());
+}
+
+// The primary counterpart is fixed by properties, whatever else is there.
+TEST(DiagnoseTest, CounterpartsAreInAFixedOrder) {
+  auto diagnosis = Make();
+  ASSERT_TRUE(diagnosis->Add(ExactMatch()).ok());
+  for (const char* metric : {"brier_score", "token_edit_distance", "p_target", "log_p_target"}) {
+    ASSERT_TRUE(diagnosis->Add(SeriesOf(metric, 8, [](double) { return -0.5; })).ok());
+  }
+  ASSERT_TRUE(diagnosis->Add(Nll()).ok());
+  RunAll(*diagnosis);
+  ASSERT_EQ(diagnosis->diagnoses().size(), 1);
+  EXPECT_EQ(diagnosis->diagnoses()[0].counterpart(), "nll_per_token");
+  EXPECT_THAT(diagnosis->diagnoses()[0].other_counterparts(),
+              ElementsAre("log_p_target", "token_edit_distance", "p_target", "brier_score"));
+}
+
+TEST(DiagnoseTest, FewScalesSayWhatTheyLack) {
+  auto diagnosis = Make();
+  ASSERT_TRUE(diagnosis->Add(ExactMatch(4)).ok());
+  ASSERT_TRUE(diagnosis->Add(Nll(4)).ok());
+  RunAll(*diagnosis);
+  const v1::Diagnosis& found = diagnosis->diagnoses()[0];
+  EXPECT_EQ(found.verdict(), v1::Diagnosis::INSUFFICIENT);
+  EXPECT_FALSE(found.has_strength());
+  EXPECT_EQ(found.reasons(0).code(), "TOO_FEW_SCALES");
+  EXPECT_TRUE(found.has_emergence_score());
+}
+
+TEST(DiagnoseTest, ModelsWithoutTheirCounterpartAreNamed) {
+  auto diagnosis = Make();
+  ASSERT_TRUE(diagnosis->Add(ExactMatch()).ok());
+  v1::Series nll = Nll();
+  nll.mutable_points(2)->set_model("another");
+  ASSERT_TRUE(diagnosis->Add(nll).ok());
+  RunAll(*diagnosis);
+  EXPECT_THAT(diagnosis->warnings(), ElementsAre(HasSubstr("1 of 8 models have no nll_per_token")));
+  EXPECT_FALSE(diagnosis->diagnoses()[0].scales(2).has_counterpart_value());
+}
+
+TEST(DiagnoseTest, UnknownMetricsAreLeftOutOrDeclared) {
+  auto diagnosis = Make();
+  ASSERT_TRUE(diagnosis->Add(ExactMatch()).ok());
+  v1::Series own = Nll();
+  own.set_metric("my_surprise");
+  ASSERT_TRUE(diagnosis->Add(own).ok());
+  RunAll(*diagnosis);
+  EXPECT_THAT(diagnosis->warnings(), ElementsAre(HasSubstr("'my_surprise' is not known")));
+  EXPECT_FALSE(diagnosis->diagnoses()[0].has_counterpart());
+
+  v1::DiagnoseOptions options;
+  v1::MetricProperties* properties = options.add_metric_properties();
+  properties->set_metric("my_surprise");
+  properties->set_lower_bound(0);
+  properties->set_higher_is_better(false);
+  properties->set_continuous(true);
+  properties->set_sharp(false);
+  properties->set_linear_in_token_error(true);
+  properties->set_unit("nats/token");
+  auto declared = Make(options);
+  ASSERT_TRUE(declared->Add(ExactMatch()).ok());
+  ASSERT_TRUE(declared->Add(own).ok());
+  RunAll(*declared);
+  EXPECT_THAT(declared->warnings(), IsEmpty());
+  EXPECT_EQ(declared->diagnoses()[0].counterpart(), "my_surprise");
+  EXPECT_EQ(declared->diagnoses()[0].verdict(), v1::Diagnosis::MIRAGE);
+}
+
+TEST(DiagnoseTest, AxesAreTakenFromThePoints) {
+  v1::DiagnoseOptions options;
+  options.set_x_axis("loss");
+  auto diagnosis = Make(options);
+  for (v1::Series series : {ExactMatch(), Nll()}) {
+    for (v1::SeriesPoint& point : *series.mutable_points()) {
+      point.set_loss(2 + std::pow(point.scale(), -0.1));
+    }
+    series.mutable_points(0)->clear_loss();
+    ASSERT_TRUE(diagnosis->Add(series).ok());
+  }
+  RunAll(*diagnosis);
+  const v1::Diagnosis& found = diagnosis->diagnoses()[0];
+  EXPECT_EQ(found.x_axis(), "loss");
+  ASSERT_EQ(found.scales_size(), 7);
+  // From the worst loss to the best.
+  EXPECT_GT(found.scales(0).scale(), found.scales(6).scale());
+  EXPECT_THAT(diagnosis->warnings(), ElementsAre(HasSubstr("1 of 8 models have no loss")));
+}
+
+TEST(DiagnoseTest, BadInputIsNamed) {
+  const auto code_and_text = [](const absl::Status& status, const char* text) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(text));
+  };
+  v1::DiagnoseOptions options;
+  options.set_x_axis("depth");
+  code_and_text(SeriesDiagnosis::Create(options).status(), "options.x_axis is 'depth'");
+  options.Clear();
+  options.set_fdr(2);
+  code_and_text(SeriesDiagnosis::Create(options).status(), "options.fdr is 2");
+  options.Clear();
+  options.add_metric_properties()->set_metric("acc");
+  code_and_text(SeriesDiagnosis::Create(options).status(), "the registry knows it already");
+  options.mutable_metric_properties(0)->set_metric("mine");
+  code_and_text(SeriesDiagnosis::Create(options).status(), "needs higher_is_better");
+
+  auto diagnosis = Make();
+  v1::Series series = ExactMatch();
+  series.mutable_points(2)->set_scale(0);
+  code_and_text(diagnosis->Add(series), "series[0].points[2].scale is 0");
+  series = ExactMatch();
+  series.mutable_points(1)->set_value(std::nan(""));
+  code_and_text(diagnosis->Add(series), "series[1].points[1].value is nan");
+  series = ExactMatch();
+  series.clear_task();
+  code_and_text(diagnosis->Add(series), "series[2].task is empty");
+  code_and_text(diagnosis->Start(), "nothing to diagnose");
+
+  options.Clear();
+  options.add_metrics("acc");
+  auto other = Make(options);
+  ASSERT_TRUE(other->Add(ExactMatch()).ok());
+  code_and_text(other->Start(), "options.metrics names 'acc'");
+}
+
+}  // namespace
+}  // namespace mirage::server

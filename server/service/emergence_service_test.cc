@@ -1,0 +1,120 @@
+#include "server/service/emergence_service.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/support/service_channel.h"
+
+namespace mirage::server {
+namespace {
+
+using ::testing::HasSubstr;
+
+v1::DiagnoseSeriesRequest SeriesOf(const std::string& metric, double (*value)(double)) {
+  v1::DiagnoseSeriesRequest request;
+  v1::Series& series = *request.mutable_series();
+  series.set_task("task");
+  series.set_metric(metric);
+  series.set_target_length(4);
+  for (int i = 0; i < 7; ++i) {
+    v1::SeriesPoint* point = series.add_points();
+    point->set_model("m" + std::to_string(i));
+    point->set_scale(1e8 * std::pow(3.0, i));
+    point->set_value(value(0.4 * std::pow(3.0, -0.5 * (i - 4))));
+    point->set_n(1000);
+  }
+  return request;
+}
+
+v1::DiagnoseSeriesRequest ExactMatch() {
+  return SeriesOf("exact_match",
+                  [](double nll) { return std::round(1000 * std::exp(-4 * nll)) / 1000; });
+}
+
+class EmergenceServiceTest : public testing::Test {
+ protected:
+  // All that comes back.
+  grpc::Status Call(const std::vector<v1::DiagnoseSeriesRequest>& requests,
+                    std::vector<v1::DiagnoseSeriesResponse>* responses) {
+    grpc::ClientContext context;
+    auto stream = stub_->DiagnoseSeries(&context);
+    for (const v1::DiagnoseSeriesRequest& request : requests) {
+      if (!stream->Write(request)) break;
+    }
+    stream->WritesDone();
+    v1::DiagnoseSeriesResponse response;
+    while (stream->Read(&response)) responses->push_back(response);
+    return stream->Finish();
+  }
+
+  EmergenceService service_;
+  test_support::ServiceChannel services_{{&service_}};
+  std::unique_ptr<v1::EmergenceService::Stub> stub_ =
+      v1::EmergenceService::NewStub(services_.channel());
+};
+
+TEST_F(EmergenceServiceTest, ProgressThenWarningsThenDiagnoses) {
+  v1::DiagnoseSeriesRequest options;
+  options.mutable_options()->set_seed(1);
+  std::vector<v1::DiagnoseSeriesResponse> responses;
+  const grpc::Status status =
+      Call({options, ExactMatch(), SeriesOf("nll_per_token", [](double nll) { return nll; }),
+            SeriesOf("unheard_of", [](double nll) { return nll; })},
+           &responses);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  ASSERT_GE(responses.size(), 3);
+  const size_t n = responses.size();
+  for (size_t i = 0; i + 2 < n; ++i) EXPECT_TRUE(responses[i].has_progress());
+  EXPECT_EQ(responses[n - 3].progress().n_done(), 1);
+  EXPECT_EQ(responses[n - 3].progress().n_series(), 1);
+  EXPECT_THAT(responses[n - 2].warning(), HasSubstr("unheard_of"));
+  EXPECT_EQ(responses[n - 1].diagnosis().metric(), "exact_match");
+  EXPECT_EQ(responses[n - 1].diagnosis().family(), "default");
+}
+
+TEST_F(EmergenceServiceTest, OptionsMayBeLeftOutButComeFirst) {
+  std::vector<v1::DiagnoseSeriesResponse> responses;
+  EXPECT_TRUE(Call({ExactMatch()}, &responses).ok());
+  v1::DiagnoseSeriesRequest options;
+  options.mutable_options()->set_seed(1);
+  const grpc::Status late = Call({ExactMatch(), options}, &responses);
+  EXPECT_EQ(late.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(late.error_message(), HasSubstr("options came late"));
+}
+
+TEST_F(EmergenceServiceTest, BadInputHasItsCode) {
+  std::vector<v1::DiagnoseSeriesResponse> responses;
+  EXPECT_EQ(Call({}, &responses).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(Call({v1::DiagnoseSeriesRequest()}, &responses).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+  v1::DiagnoseSeriesRequest bad = ExactMatch();
+  bad.mutable_series()->mutable_points(0)->set_scale(-1);
+  const grpc::Status status = Call({bad}, &responses);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("points[0].scale"));
+  v1::DiagnoseSeriesRequest forecast;
+  forecast.mutable_options()->add_predict_at(1e12);
+  EXPECT_EQ(Call({forecast, ExactMatch()}, &responses).error_code(),
+            grpc::StatusCode::UNIMPLEMENTED);
+}
+
+// A caller that goes away in the middle leaves the service able to answer the next one.
+TEST_F(EmergenceServiceTest, ACallerMayGoAway) {
+  {
+    grpc::ClientContext context;
+    auto stream = stub_->DiagnoseSeries(&context);
+    stream->Write(ExactMatch());
+    context.TryCancel();
+    stream->Finish();
+  }
+  std::vector<v1::DiagnoseSeriesResponse> responses;
+  EXPECT_TRUE(Call({ExactMatch()}, &responses).ok());
+}
+
+}  // namespace
+}  // namespace mirage::server
