@@ -221,7 +221,9 @@ absl::StatusOr<LeastSquaresFit> CurveFitter::Run(const std::vector<std::vector<d
                           .huber_delta = options_.huber_delta,
                           .student_df = options_.student_df,
                           .unit_errors = unit_errors,
-                          .max_runs = options_.max_runs});
+                          .max_runs = options_.max_runs,
+                          // The more parameters, the more minima.
+                          .enough_agreeing = p_ <= 5 ? 3 : 0});
 }
 
 // What tau is estimated from, at a fit.
@@ -431,7 +433,18 @@ absl::StatusOr<LawFit> CurveFitter::Fit() {
   if (binomial_) {
     for (double& v : values) v = 0.02 + 0.96 * v;
   }
-  auto fit = Run(frame_.Starts(positions_, values), binomial_);
+  std::vector<std::vector<double>> starts;
+  if (scale_ == ErrorScale::kValue && options_.loss == Loss::kSquared && options_.bounds.empty()) {
+    if (auto projected = frame_.Project(positions_, values))
+      starts.push_back(*std::move(projected));
+  }
+  if (starts.empty()) starts = frame_.Starts(positions_, values);
+  // A line has one minimum.
+  const bool line = out.law == Law::kPowerLaw ? scale_ == ErrorScale::kLog
+                                              : out.law != Law::kPowerLawFloor && p_ == 2 &&
+                                                    scale_ == ErrorScale::kLogMinusLog;
+  if (line && options_.loss != Loss::kStudentT) starts.resize(1);
+  auto fit = Run(starts, binomial_);
   if (!fit.ok()) return fit.status();
   SetErrors(*fit);
   if (absl::Status status = Estimate(out); !status.ok()) return status;

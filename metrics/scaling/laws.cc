@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <numbers>
 #include <optional>
 #include <span>
 #include <string>
@@ -599,6 +600,84 @@ std::vector<std::vector<double>> LawFrame::Starts(std::span<const double> positi
       return starts;
   }
   return starts;
+}
+
+std::optional<std::vector<double>> LawFrame::Project(std::span<const double> positions,
+                                                     std::span<const double> values) const {
+  if (law_ != Law::kPowerLawFloor) return std::nullopt;
+  const Index n = static_cast<Index>(values.size());
+  using Buffer = Eigen::Array<double, Eigen::Dynamic, 1>;
+  const Eigen::Map<const Buffer> u(positions.data(), n);
+  const Eigen::Map<const Buffer> y(values.data(), n);
+  const double mean = y.mean();
+  const Buffer centred = y - mean;
+  const double squares = centred.square().sum();
+  struct Fit {
+    double residual_squares;
+    double floor;
+    double amplitude;
+  };
+  // The best E >= 0 and a >= 0 for e = exp(-b u).
+  const auto fit = [&](const Buffer& e) -> Fit {
+    const double e_mean = e.mean();
+    const double shared = (e * centred).sum();
+    const double own = (e - e_mean).square().sum();
+    if (!(own > 0) || !(shared > 0)) return {squares, mean, 0};
+    const double a = shared / own;
+    const double floor = mean - a * e_mean;
+    if (floor >= 0) return {squares - a * shared, floor, a};
+    const double alone = (e * y).sum() / e.square().sum();
+    return {(y - alone * e).square().sum(), 0, alone};
+  };
+  // Exponents in steps of sqrt(2): each is the square of the last but one.
+  constexpr int kSteps = 29;
+  constexpr double kLeast = 1e-3;
+  std::array<Buffer, 2> e = {(-kLeast * u).exp(), (-kLeast * std::numbers::sqrt2 * u).exp()};
+  double best = squares;
+  int best_step = -1;
+  for (int step = 0; step < kSteps; ++step) {
+    Buffer& here = e[static_cast<size_t>(step % 2)];
+    if (step > 1) here = here.square();
+    const Fit found = fit(here);
+    if (found.amplitude > 0 && found.residual_squares < best) {
+      best = found.residual_squares;
+      best_step = step;
+    }
+  }
+  if (best_step < 0) return std::nullopt;
+  Buffer trial(n);
+  const auto at = [&](double log_b) {
+    trial = (-std::exp(log_b) * u).exp();
+    return fit(trial);
+  };
+  const double unit = std::numbers::ln2 / 2;
+  double low = std::log(kLeast) + unit * std::max(best_step - 1, 0);
+  double high = std::log(kLeast) + unit * std::min(best_step + 1, kSteps - 1);
+  constexpr double kGolden = 0.6180339887498949;
+  double left = high - kGolden * (high - low);
+  double right = low + kGolden * (high - low);
+  double left_value = at(left).residual_squares;
+  double right_value = at(right).residual_squares;
+  constexpr int kGoldenSteps = 12;
+  for (int i = 0; i < kGoldenSteps; ++i) {
+    if (left_value < right_value) {
+      high = right;
+      right = left;
+      right_value = left_value;
+      left = high - kGolden * (high - low);
+      left_value = at(left).residual_squares;
+    } else {
+      low = left;
+      left = right;
+      left_value = right_value;
+      right = low + kGolden * (high - low);
+      right_value = at(right).residual_squares;
+    }
+  }
+  const double log_b = (low + high) / 2;
+  const Fit found = at(log_b);
+  if (!(found.amplitude > 0) || !std::isfinite(found.amplitude)) return std::nullopt;
+  return std::vector<double>{found.floor, std::log(found.amplitude), std::exp(log_b)};
 }
 
 std::vector<double> LawFrame::Parameters(std::span<const double> coordinates,

@@ -192,6 +192,28 @@ TEST(LawsTest, StartsLeadToTheTruth) {
   }
 }
 
+TEST(LawsTest, ProjectionIsCloseToTheLeastSquares) {
+  const std::vector<double> x = {1e7, 3e7, 1e8, 3e8, 1e9, 3e9, 1e10};
+  const auto frame = LawFrame::Create(Law::kPowerLawFloor, 0, x);
+  std::vector<double> u(x.size());
+  for (size_t i = 0; i < x.size(); ++i) frame->Position(&x[i], &u[i]);
+  const std::vector<double> truth = {1.3, 200, 0.31};
+  std::vector<double> y;
+  for (const double at : x) y.push_back(EvaluateLaw(Law::kPowerLawFloor, truth, {&at, 1}));
+  const auto found = frame->Project(u, y);
+  ASSERT_TRUE(found.has_value());
+  const std::vector<double> parameters = frame->Parameters(*found);
+  EXPECT_NEAR(parameters[0], 1.3, 0.01);
+  EXPECT_NEAR(parameters[2], 0.31, 0.002);
+  // Falling ever faster: the floor is 0 at best.
+  for (size_t i = 0; i < x.size(); ++i) y[i] = 10 - static_cast<double>(i * i) / 4;
+  EXPECT_EQ((*frame->Project(u, y))[0], 0);
+  // A rising curve has no projection, nor has another law.
+  EXPECT_FALSE(frame->Project(u, u).has_value());
+  EXPECT_FALSE(
+      LawFrame::Create(Law::kPowerLaw, 0, x)->Project(u, std::vector<double>(7, 1.0)).has_value());
+}
+
 TEST(LawsTest, StartsForAnyValues) {
   // Constant, negative, tiny, huge, one point: at least one start, all finite.
   for (size_t i = 0; i < kLaws; ++i) {

@@ -28,6 +28,7 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
+constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kTwoPi = 2 * std::numbers::pi;
 // A residual that turns the search back: its square is finite for any number of them.
@@ -684,6 +685,9 @@ absl::Status CheckArguments(size_t n, std::span<const std::vector<double>> start
   if (options.max_runs < 1) {
     return Invalid(fmt::format("max_runs is {}: must be >= 1", options.max_runs));
   }
+  if (options.enough_agreeing < 0) {
+    return Invalid(fmt::format("enough_agreeing is {}: must be >= 0", options.enough_agreeing));
+  }
   if (options.loss != Loss::kSquared && options.unit_errors) {
     return Invalid("unit_errors is set: it goes with kSquared only");
   }
@@ -740,7 +744,17 @@ absl::StatusOr<LeastSquaresFit> FitLeastSquares(size_t n_residuals, ResidualFunc
   }
   std::vector<std::pair<size_t, Fitter::Outcome>> outcomes;
   bool ran_off = false;
+  double lowest = kInf;
+  const auto within = [&](const Fitter::Outcome& outcome, double tolerance) {
+    const double unit = options.loss == Loss::kStudentT ? std::max(1.0, std::fabs(lowest)) : lowest;
+    return outcome.objective <= lowest + tolerance * unit;
+  };
+  const auto n_agreeing = [&] {
+    return std::ranges::count_if(outcomes,
+                                 [&](const auto& found) { return within(found.second, 1e-6); });
+  };
   for (const auto& [unused, s] : order) {
+    if (options.enough_agreeing > 0 && n_agreeing() >= options.enough_agreeing) break;
     const VectorXd x = fitter.Enter(starts[s], bounds);
     std::optional<Fitter::Outcome> outcome = fitter.Run(x);
     if (!outcome.has_value()) continue;
@@ -752,6 +766,7 @@ absl::StatusOr<LeastSquaresFit> FitLeastSquares(size_t n_residuals, ResidualFunc
       if (free && size > 1e15 && size > 1e12 * std::fabs(x[j])) usable = false;
     }
     if (usable) {
+      lowest = std::min(lowest, outcome->objective);
       outcomes.emplace_back(s, *std::move(outcome));
     } else {
       ran_off = true;
@@ -763,16 +778,10 @@ absl::StatusOr<LeastSquaresFit> FitLeastSquares(size_t n_residuals, ResidualFunc
                             "derivatives are not finite, or a curve goes through too many points "
                             "for a scale");
   }
-  double lowest = outcomes[0].second.objective;
-  for (const auto& [s, outcome] : outcomes) lowest = std::min(lowest, outcome.objective);
-  const auto within = [&](const Fitter::Outcome& outcome, double tolerance) {
-    const double unit = options.loss == Loss::kStudentT ? std::max(1.0, std::fabs(lowest)) : lowest;
-    return outcome.objective <= lowest + tolerance * unit;
-  };
   const std::pair<size_t, Fitter::Outcome>* best = nullptr;
   LeastSquaresFit fit;
+  fit.n_agreeing = static_cast<size_t>(n_agreeing());
   for (const auto& candidate : outcomes) {
-    if (within(candidate.second, 1e-6)) ++fit.n_agreeing;
     if (!within(candidate.second, 1e-9)) continue;
     if (best == nullptr || (candidate.second.converged && !best->second.converged)) {
       best = &candidate;

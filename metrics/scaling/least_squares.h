@@ -69,6 +69,8 @@ struct LeastSquaresOptions {
   int max_evaluations = 5000;
   // With more starts than this, those with the lowest objective are run, at least 1.
   int max_runs = 16;
+  // Stops when so many runs have reached the lowest objective, as n_agreeing counts; 0 means never.
+  int enough_agreeing = 0;
 };
 
 // What is known of one parameter after the fit.

@@ -404,6 +404,8 @@ TEST(LeastSquaresTest, ManyStartsFindTheLowerOfTwoMinima) {
   EXPECT_NEAR(fit->parameters[0], -1, 1e-9);
   EXPECT_EQ(fit->n_agreeing, 2u);
   EXPECT_GE(fit->start, 2u);
+  // One run, from the best start at 0.7, is enough to agree with itself.
+  EXPECT_GT(FitLeastSquares(2, residuals, starts, {}, {.enough_agreeing = 1})->parameters[0], 0);
   // Only the best start is run: the one at 0.7.
   EXPECT_GT(FitLeastSquares(2, residuals, starts, {}, {.max_runs = 1})->parameters[0], 0);
 }
@@ -536,6 +538,7 @@ TEST(LeastSquaresTest, BadArgumentsAreNamed) {
   EXPECT_THAT(fit({{0, 0}}, {}, {.student_df = -1}), HasSubstr("student_df is -1"));
   EXPECT_THAT(fit({{0, 0}}, {}, {.max_evaluations = 0}), HasSubstr("max_evaluations is 0"));
   EXPECT_THAT(fit({{0, 0}}, {}, {.max_runs = 0}), HasSubstr("max_runs is 0"));
+  EXPECT_THAT(fit({{0, 0}}, {}, {.enough_agreeing = -1}), HasSubstr("enough_agreeing is -1"));
   EXPECT_THAT(fit({{0, 0}}, {}, {.loss = Loss::kHuber, .unit_errors = true}),
               HasSubstr("unit_errors"));
   const auto few = FitCurve(Model::kPowerFloor, std::vector<double>{0, 1},

@@ -95,7 +95,7 @@ class Profile {
   double Minimize(absl::FunctionRef<double(const Terms& terms)> criterion) const {
     const double low = std::log(lowest());
     const double high = std::log(highest());
-    constexpr int kSteps = 40;
+    constexpr int kSteps = 20;
     const auto at = [&](double t) { return criterion(At(std::exp(t))); };
     double best = kInf;
     int best_step = 0;

@@ -253,17 +253,8 @@ def choices(options: argparse.Namespace) -> Section:
     return Section(f"bazel run {target} -- {' '.join(arguments)}", [row])
 
 
-def statistics_vs_peers(options: argparse.Namespace) -> Section:
-    for target in ("//metrics/stats:stats_benchmark", "//metrics/kernels:text_metrics_benchmark"):
-        binary = build(target)
-    arguments = ["--repeats", str(options.repeats), "--seconds", str(options.seconds)]
-    arguments += ["--quick"] if options.quick else []
-    peers = ["--peers-python", options.peers_python, "--lm-eval-python", options.lm_eval_python]
-    with tempfile.TemporaryDirectory(prefix="mirage-performance-") as work:
-        answer = Path(work) / "answer.json"
-        command = [sys.executable, HERE / "statistics_vs_peers.py", *arguments, *peers]
-        run([*command, "--bin", binary.parent.parent.parent, "--json", answer])
-        found = json.loads(answer.read_text(encoding="utf-8"))
+def peer_rows(found: list[dict[str, Any]]) -> list[Row]:
+    """What a comparison with peers found, a row each."""
     rows = []
     for result in found:
         if result["skipped"]:
@@ -277,19 +268,49 @@ def statistics_vs_peers(options: argparse.Namespace) -> Section:
             )
             continue
         note = f" ({result['note']})" if result["note"] else ""
+        peer = duration(result["peer_s"] * 1e9) if result["peer_s"] is not None else ""
         two = result["mirage_two_threads_s"]
         rows.append(
             Row(
                 result["what"],
                 duration(result["mirage_s"] * 1e9)
                 + (f"; 2 threads {duration(two * 1e9)} wall" if two else ""),
-                f"{result['peer']} {duration(result['peer_s'] * 1e9)}{note}",
+                f"{result['peer']} {peer}{note}".strip(),
                 result["ratio"],
                 spread=result["peer_spread"],
             )
         )
+    return rows
+
+
+def statistics_vs_peers(options: argparse.Namespace) -> Section:
+    for target in ("//metrics/stats:stats_benchmark", "//metrics/kernels:text_metrics_benchmark"):
+        binary = build(target)
+    arguments = ["--repeats", str(options.repeats), "--seconds", str(options.seconds)]
+    arguments += ["--quick"] if options.quick else []
+    peers = ["--peers-python", options.peers_python, "--lm-eval-python", options.lm_eval_python]
+    with tempfile.TemporaryDirectory(prefix="mirage-performance-") as work:
+        answer = Path(work) / "answer.json"
+        command = [sys.executable, HERE / "statistics_vs_peers.py", *arguments, *peers]
+        run([*command, "--bin", binary.parent.parent.parent, "--json", answer])
+        found = json.loads(answer.read_text(encoding="utf-8"))
+    rows = peer_rows(found)
     shown = "tests/benchmarks/statistics_vs_peers.py " + " ".join(arguments)
     return Section(f"{shown} --peers-python PYTHON --lm-eval-python PYTHON", rows)
+
+
+def fits(options: argparse.Namespace) -> Section:
+    binary = build("//metrics/scaling:fit_benchmark")
+    arguments = ["--repeats", str(options.repeats), "--seconds", str(options.seconds)]
+    arguments += ["--quick"] if options.quick else []
+    with tempfile.TemporaryDirectory(prefix="mirage-performance-") as work:
+        answer = Path(work) / "answer.json"
+        command = [sys.executable, HERE / "fits_vs_scipy.py", *arguments]
+        command += ["--peers-python", options.peers_python]
+        run([*command, "--bin", binary.parent.parent.parent, "--json", answer])
+        found = json.loads(answer.read_text(encoding="utf-8"))
+    shown = "tests/benchmarks/fits_vs_scipy.py " + " ".join(arguments)
+    return Section(f"{shown} --peers-python PYTHON", peer_rows(found))
 
 
 def metrics(options: argparse.Namespace) -> Section:
@@ -357,6 +378,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Section]] = {
     "rapidfuzz-cpp": rapidfuzz_cpp,
     "choices": choices,
     "statistics": statistics_vs_peers,
+    "fits": fits,
     "metrics": metrics,
     "start": start,
 }

@@ -26,6 +26,7 @@ def load(name: str) -> ModuleType:
 performance = load("performance")
 peers = load("statistics_vs_peers")
 edit_distance = load("edit_distance_vs_rapidfuzz")
+fits = load("fits_vs_scipy")
 
 
 def test_the_rest_of_the_document_stays() -> None:
@@ -62,7 +63,7 @@ def test_times_have_three_digits_and_a_unit() -> None:
     assert said == ["0.50 ns", "2.18 ns", "74.4 ns", "1.00 µs", "3.78 ms", "34.4 s", "1234 s"]
 
 
-@pytest.mark.parametrize("name", ["gen", "start", "choices", "statistics"])
+@pytest.mark.parametrize("name", ["gen", "start", "choices", "statistics", "fits"])
 def test_a_small_measurement(name: str, tmp_path: Path) -> None:
     arguments = ["--only", name, "--size", "100K", "--repeats", "1", "--quick"]
     done = subprocess.run(
@@ -70,7 +71,7 @@ def test_a_small_measurement(name: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     rows = [line.split("|") for line in done.stdout.splitlines() if line.startswith("|")]
-    assert len(rows) == {"gen": 3, "start": 4, "choices": 3, "statistics": 21}[name]
+    assert len(rows) == {"gen": 3, "start": 4, "choices": 3, "statistics": 21, "fits": 4}[name]
     assert {len(row) for row in rows} == {len(performance.COLUMNS) + 2}
     assert str(tmp_path.home()) not in done.stdout
 
@@ -92,6 +93,26 @@ def test_the_peers_get_the_data_of_the_benchmarks() -> None:
     ]
     numbers = peers.random_integers(7)
     assert peers.uniforms(7, 4).tolist() == [(next(numbers) >> 11) * 2.0**-53 for _ in range(4)]
+
+
+def test_the_fits_of_scipy_get_the_curves_of_the_benchmark() -> None:
+    draw = fits.uniforms(1)
+    numbers = peers.random_integers(1)
+    assert [next(draw) for _ in range(4)] == [(next(numbers) >> 11) * 2.0**-53 for _ in range(4)]
+    made = fits.curves(3)
+    assert len(made) == 3 and all(len(u) == len(y) == 8 for u, y in made)
+    assert made == fits.curves(5)[:3]
+
+
+def test_a_fit_that_is_not_scipys_is_found() -> None:
+    theirs = {"mean_first": 1.5, "mean_last": 0.4, "mean_objective": 2e-4}
+    same = {name: value * (1 + 1e-8) for name, value in theirs.items()}
+    assert fits.differences("a case", {"bad": 0, **same}, theirs) == []
+    assert len(fits.differences("a case", {"bad": 2, **same}, theirs)) == 1
+    for name in theirs:
+        other = {"bad": 0, **same, name: theirs[name] * (1 + 1e-5)}
+        found = fits.differences("a case", other, theirs)
+        assert len(found) == 1 and name in found[0]
 
 
 OURS = {
