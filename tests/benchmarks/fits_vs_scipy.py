@@ -111,9 +111,6 @@ def peer(loss: str, bounds: str, starts: str, count: int) -> dict[str, float]:
                         bounds=limits,
                         loss="huber",
                         f_scale=DELTA,
-                        xtol=1e-12,
-                        ftol=1e-12,
-                        gtol=1e-12,
                     )
                     parameters, objective = fit.x, fit.cost
                 else:
@@ -124,9 +121,6 @@ def peer(loss: str, bounds: str, starts: str, count: int) -> dict[str, float]:
                         p0=t,
                         jac=slopes,
                         bounds=limits if bounds == "bounds" else free,
-                        xtol=1e-12,
-                        ftol=1e-12,
-                        gtol=1e-12,
                     )
                     objective = float(((law(u, *parameters) - y) ** 2).sum()) / 2
             except (RuntimeError, ValueError):
