@@ -46,8 +46,8 @@ ValueAndSlope SimulationCurve::LogCe(double log_scale, uint32_t breaks) const {
       // ln ln V - ln(1 + e^(-alpha x)).
       const double z = -alpha * x;
       const double tail = std::exp(-std::abs(z));
-      result.value = std::log(std::log(static_cast<double>(*spec_.vocabulary))) -
-                     std::max(z, 0.0) - std::log1p(tail);
+      result.value = std::log(std::log(static_cast<double>(*spec_.vocabulary))) - std::max(z, 0.0) -
+                     std::log1p(tail);
       result.slope = alpha * (z >= 0 ? 1 / (1 + tail) : tail / (1 + tail));
       break;
     }

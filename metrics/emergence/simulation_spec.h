@@ -1,8 +1,8 @@
 // What a simulated family of models is made of, and the families that have names.
 //
-// Without any generalisation it is the model of Schaeffer et al. 2023 (arXiv 2304.15004), section 2:
-// CE(N) = (N/c)^alpha nats per token, an answer of L tokens right with probability exp(-L CE). In
-// full, the NLL of model j on token k of item i is
+// Without any generalisation it is the model of Schaeffer et al. 2023 (arXiv 2304.15004), section
+// 2: CE(N) = (N/c)^alpha nats per token, an answer of L tokens right with probability exp(-L CE).
+// In full, the NLL of model j on token k of item i is
 //
 //   floor + s_j h_i g_k CE_ik(N_j)
 //
