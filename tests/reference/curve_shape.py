@@ -70,8 +70,8 @@ def main() -> None:
         f"NumPy {np.__version__}, statsmodels {statsmodels.__version__}; do not edit.",
         "// clang-format off",
         "std::vector<ShapeCase> ShapeCases() {",
-        "  // scales, values, n, tau, ceiling, n_at_floor, rise, its error, h40, largest step, width,",
-        "  // z of the held-out points",
+        "  // scales, values, n, tau, ceiling, n_at_floor, rise, its error, h40, largest step,",
+        "  // width, z of the held-out points",
         "  return {",
     ]
     for case in range(40):

@@ -66,7 +66,8 @@ def mean_nll(law: str, x: mp.mpf) -> mp.mpf:
 def main() -> None:
     """Writes the file."""
     lines = [
-        f"// Written by tests/reference/simulation_law.py with mpmath {mp.__version__}; do not edit.",
+        "// Written by tests/reference/simulation_law.py with "
+        f"mpmath {mp.__version__}; do not edit.",
         "// clang-format off",
         "constexpr RampCase kRamps[] = {  // t, width, value",
     ]
