@@ -12,9 +12,9 @@
 // - Huber's and Student's losses weigh the residuals themselves and take no sampling variances; tau
 //   is estimated from the residuals afterwards.
 //
-// Complexity: some 20 to 500 trial curves and up to 16 runs of the minimiser, about 50 us for a
-// power law with a floor and 8 points, 2 ms for two breaks; ten times that where sampling variances
-// differ.
+// Complexity, a curve of 8 points: 14 us for a power law with a floor on values, 6 us for laws that
+// are lines on their error scale, 75 us for Huber's loss, 0.3 ms where sampling variances differ; a
+// link 1 ms, a law with breaks some ms.
 #ifndef MIRAGE_METRICS_SCALING_FIT_H_
 #define MIRAGE_METRICS_SCALING_FIT_H_
 

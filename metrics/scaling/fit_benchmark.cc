@@ -45,7 +45,7 @@ std::vector<Curve> FloorCurves(size_t count, bool errors) {
 
 void Run(benchmark::State& state, Law law, const std::vector<Curve>& curves,
          const FitOptions& options, int threads) {
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     const auto fits = FitMany(law, curves, options, threads);
     size_t bad = 0;
     double sums[3] = {0, 0, 0};
@@ -110,7 +110,7 @@ void BmPredict(benchmark::State& state) {
   const Curve curve = FloorCurves(1, state.range(0) != 0)[0];
   const auto fit = FitLaw(Law::kPowerLawFloor, curve, {});
   const std::vector<double> at = {1e11};
-  for (auto _ : state) benchmark::DoNotOptimize(Predict(*fit, at, {}));
+  for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(Predict(*fit, at, {}));
 }
 BENCHMARK(BmPredict)->Arg(0)->Arg(1);
 

@@ -60,8 +60,10 @@ struct BandCase {
 double Normal(CounterRng& rng) { return NormalQuantile((rng.Uniform() + 0x1p-54)); }
 
 std::vector<double> Geometric(double low, double high, int n) {
-  std::vector<double> x;
-  for (int i = 0; i < n; ++i) x.push_back(low * std::pow(high / low, i / (n - 1.0)));
+  std::vector<double> x(static_cast<size_t>(n));
+  for (size_t i = 0; i < x.size(); ++i) {
+    x[i] = low * std::pow(high / low, static_cast<double>(i) / (n - 1.0));
+  }
   return x;
 }
 
@@ -261,6 +263,13 @@ TEST(FitTest, ScatterFromReplicates) {
   EXPECT_GT(alone->scatter.tau, 0.2);
   EXPECT_NEAR(alone->parameters[1], fit->parameters[1], 1e-9);
   EXPECT_LT(*fit->standard_error(1), *alone->standard_error(1));
+  // So do predictions: +- 2.2 times 0.02 and more for the law, against what a bend leaves.
+  const std::vector<double> at = {1e10};
+  const auto narrow = Predict(*fit, at, {});
+  const auto wide = Predict(*alone, at, {});
+  ASSERT_TRUE(narrow.ok() && narrow->lower.has_value() && wide.ok() && wide->lower.has_value());
+  EXPECT_NEAR(std::log(*narrow->upper / *narrow->lower), 0.09, 0.06);
+  EXPECT_GT(std::log(*wide->upper / *wide->lower), 0.8);
 }
 
 // Counts: at tau = 0 the fit is the maximum of the binomial likelihood, whose score vanishes: sum

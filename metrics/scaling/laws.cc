@@ -281,7 +281,7 @@ double LawFrame::EvaluateValue(const double* t, const double* u, double* g) cons
     case Law::kBrokenPowerLaw: {
       double exponent = -t[2] * u[0];
       for (int i = 0; i < n_breaks_; ++i) {
-        const double* b = t + 3 + 3 * i;
+        const double* b = t + 3 + 3 * static_cast<size_t>(i);
         const double f = std::exp(b[2]);
         exponent -= b[0] * f * SoftPlus((u[0] - b[1]) / f);
       }
@@ -291,11 +291,11 @@ double LawFrame::EvaluateValue(const double* t, const double* u, double* g) cons
         g[1] = e;
         g[2] = -u[0] * t[1] * e;
         for (int i = 0; i < n_breaks_; ++i) {
-          const double* b = t + 3 + 3 * i;
+          const double* b = t + 3 + 3 * static_cast<size_t>(i);
           const double f = std::exp(b[2]);
           const double away = (u[0] - b[1]) / f;
           const double s = Sigmoid(away);
-          double* out = g + 3 + 3 * i;
+          double* out = g + 3 + 3 * static_cast<size_t>(i);
           out[0] = -f * SoftPlus(away) * t[1] * e;
           out[1] = b[0] * s * t[1] * e;
           out[2] = -b[0] * f * (SoftPlus(away) - away * s) * t[1] * e;
@@ -350,7 +350,7 @@ double LawFrame::Evaluate(ErrorScale scale, const double* t, const double* u, do
   }
   const double value = EvaluateValue(t, u, g);
   double slope = 1;
-  double out = value;
+  double out = 0;
   switch (scale) {
     case ErrorScale::kValue:
     case ErrorScale::kBinomial:
@@ -425,9 +425,11 @@ std::vector<std::vector<double>> LawFrame::Starts(std::span<const double> positi
   std::vector<std::vector<double>> starts;
   // Places from the lowest position to the highest.
   const auto places = [&](int count) {
-    std::vector<double> out;
-    for (int i = 0; i < count; ++i) {
-      out.push_back(lowest_ + (highest_ - lowest_) * (i + 0.5) / count);
+    std::vector<double> out(static_cast<size_t>(count));
+    double part = 0.5;
+    for (double& place : out) {
+      place = lowest_ + (highest_ - lowest_) * part / count;
+      ++part;
     }
     return out;
   };

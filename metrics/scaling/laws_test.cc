@@ -198,8 +198,10 @@ TEST(LawsTest, ProjectionIsCloseToTheLeastSquares) {
   std::vector<double> u(x.size());
   for (size_t i = 0; i < x.size(); ++i) frame->Position(&x[i], &u[i]);
   const std::vector<double> truth = {1.3, 200, 0.31};
-  std::vector<double> y;
-  for (const double at : x) y.push_back(EvaluateLaw(Law::kPowerLawFloor, truth, {&at, 1}));
+  std::vector<double> y(x.size());
+  for (size_t i = 0; i < x.size(); ++i) {
+    y[i] = EvaluateLaw(Law::kPowerLawFloor, truth, {&x[i], 1});
+  }
   const auto found = frame->Project(u, y);
   ASSERT_TRUE(found.has_value());
   const std::vector<double> parameters = frame->Parameters(*found);

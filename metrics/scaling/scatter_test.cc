@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <numbers>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -101,9 +102,8 @@ double Normal(CounterRng& rng) {
 TEST(ScatterTest, CoversTheTruth) {
   constexpr int kTrials = 2000;
   constexpr double kTau = 0.1;
-  std::vector<double> design;
-  for (int i = 0; i < 8; ++i) design.push_back(1);
-  for (int i = 0; i < 8; ++i) design.push_back(i);
+  std::vector<double> design(16, 1.0);
+  std::iota(design.begin() + 8, design.end(), 0.0);
   int covered = 0;
   double sum = 0;
   for (int trial = 0; trial < kTrials; ++trial) {
@@ -189,7 +189,8 @@ TEST(ScatterTest, PosteriorIsLikelihoodTimesPrior) {
   double mean = 0;
   double tail = 0;
   constexpr double kStep = 1e-4;
-  for (double tau = kStep / 2; tau < 20; tau += kStep) {
+  for (int step = 0; step < 200'000; ++step) {
+    const double tau = (step + 0.5) * kStep;
     double log_density = -std::log(1 / inverse + tau * tau) / 2;
     for (size_t i = 0; i < 5; ++i) {
       const double v = variances[i] + tau * tau;
