@@ -77,7 +77,7 @@ struct EmergenceOptions {
 // Scores of `options.replicates` curves drawn around the law's values in `truth` (DrawValue), each
 // from its own random stream; 0 stands for a drawn curve without change. Its own use: to see what a
 // given law and given errors do to the score. INVALID_ARGUMENT: bad points or options, fewer than
-// two points. O(replicates M), about 0.2 us a value.
+// two points. O(replicates M), about 0.1 us a value.
 absl::StatusOr<std::vector<double>> SimulateEmergenceScores(std::span<const CurvePoint> truth,
                                                             const EmergenceOptions& options);
 
