@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <fstream>
 #include <random>
@@ -102,6 +103,7 @@ TEST(CsvReaderTest, BlankLinesAndMarks) {
 TEST(CsvReaderTest, LinesAreThoseOfTheFile) {
   const std::vector<Record> records = Records("a\n\"b\nb\nb\"\nc\n\"d\",\"e\n\"\nf");
   std::vector<uint64_t> lines;
+  lines.reserve(records.size());
   for (const Record& record : records) lines.push_back(record.line);
   EXPECT_THAT(lines, ElementsAre(1, 2, 5, 6, 8));
 }
@@ -239,8 +241,9 @@ TEST(CsvReaderTest, ErrorsOfTheSourceArePassedOn) {
   int calls = 0;
   CsvReader reader([&calls](char* data, size_t) -> absl::StatusOr<size_t> {
     if (++calls > 1) return absl::UnavailableError("the disk is gone");
-    std::memcpy(data, "a,b\nc,", 6);
-    return 6;
+    constexpr std::string_view kStart = "a,b\nc,";
+    std::copy_n(kStart.data(), kStart.size(), data);
+    return kStart.size();
   });
   EXPECT_EQ(*reader.Next(), CsvReader::Kind::kRecord);
   EXPECT_TRUE(absl::IsUnavailable(reader.Next().status()));

@@ -29,7 +29,7 @@ std::string Table(bool by_model) {
   return text;
 }
 
-void BM_ReadSeries(benchmark::State& state) {
+void ReadSeriesTable(benchmark::State& state) {
   const std::string text = Table(state.range(0) != 0);
   for (auto _ : state) {
     const auto table = ReadSeries("s.csv", TextSource(text));
@@ -37,7 +37,7 @@ void BM_ReadSeries(benchmark::State& state) {
   }
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(text.size()));
 }
-BENCHMARK(BM_ReadSeries)->Arg(0)->Arg(1)->Unit(benchmark::kMillisecond);
+BENCHMARK(ReadSeriesTable)->Arg(0)->Arg(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace mirage::client

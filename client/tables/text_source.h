@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,7 +18,7 @@ inline ByteSource TextSource(std::string text, size_t block = 1 << 16) {
   auto at = std::make_shared<size_t>(0);
   return [text = std::move(text), at, block](char* data, size_t size) -> absl::StatusOr<size_t> {
     const size_t n = std::min({size, block, text.size() - *at});
-    if (n > 0) std::memcpy(data, text.data() + *at, n);
+    std::copy_n(text.data() + *at, n, data);
     *at += n;
     return n;
   };

@@ -84,6 +84,7 @@ class Filler {
       const FieldDescriptor* const field = descriptor.FindFieldByName(key);
       if (field == nullptr) {
         std::vector<std::string_view> known;
+        known.reserve(static_cast<size_t>(descriptor.field_count()));
         for (int i = 0; i < descriptor.field_count(); ++i) {
           known.push_back(descriptor.field(i)->name());
         }

@@ -92,6 +92,7 @@ TEST(CurveShapeTest, AgreesWithTheReference) {
 TEST(CurveShapeTest, AStraightLine) {
   for (const int m : {2, 3, 6, 12}) {
     std::vector<double> values;
+    values.reserve(static_cast<size_t>(m));
     for (int i = 0; i < m; ++i) values.push_back(0.1 + 0.8 * i / (m - 1));
     const CurveShape shape = Shape(Curve(values, 10'000));
     // From 11 steps on the last but one is within 10 % of the range, but not within its errors.
@@ -206,6 +207,7 @@ TEST(CurveShapeTest, ThreeConditionsOfEmergence) {
 TEST(CurveShapeTest, LowerIsBetter) {
   const std::vector<double> up = {0.1, 0.12, 0.2, 0.5, 0.93};
   std::vector<double> down;
+  down.reserve(up.size());
   for (const double value : up) down.push_back(3 - value);
   const ShapeOptions lower = {.higher_is_better = false};
   const CurveShape a = Shape(Curve(up, 0, 0.01));

@@ -90,6 +90,7 @@ TEST(EmergenceScoreTest, GoldenValuesOfTheToyModel) {
   }
   const auto of = [&p](auto metric) {
     std::vector<double> values;
+    values.reserve(p.size());
     for (const double share : p) values.push_back(metric(share));
     return Score(values);
   };
@@ -220,6 +221,7 @@ TEST(EmergenceScoreTest, PercentilesOfNoiseAndOfALine) {
   const double printed_line[] = {8.2, 11.8, 15.6};
   const auto percentile = [&](int n_points, double range) {
     std::vector<double> truth;
+    truth.reserve(static_cast<size_t>(n_points));
     for (int i = 0; i < n_points; ++i) truth.push_back(range * i / (n_points - 1));
     const auto scores = SimulateEmergenceScores(Curve(truth, 0, 1.0), options);
     EXPECT_TRUE(scores.ok()) << scores.status();

@@ -35,6 +35,7 @@ constexpr double kMaxTau = 3;
 
 std::vector<double> Geometric(double first, double last, int n) {
   std::vector<double> scales;
+  scales.reserve(static_cast<size_t>(n));
   for (int i = 0; i < n; ++i) {
     scales.push_back(first * std::pow(last / first, static_cast<double>(i) / (n - 1)));
   }

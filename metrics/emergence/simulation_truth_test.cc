@@ -27,6 +27,7 @@ SimulationTruth Truth(const SimulationSpec& spec) {
 
 std::vector<std::string> Names(const std::vector<TrueVerdict>& verdicts) {
   std::vector<std::string> names;
+  names.reserve(verdicts.size());
   for (const TrueVerdict verdict : verdicts) names.emplace_back(TrueVerdictName(verdict));
   return names;
 }
