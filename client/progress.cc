@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <string_view>
 #include <utility>
 
 #include "client/render/terminal_text.h"
@@ -26,22 +25,14 @@ size_t Columns() {
   return columns > 0 ? columns : kUsualColumns;
 }
 
-// As much of the beginning of `text` as fits, with … where something is missing.
-std::string Cut(std::string_view text, size_t columns) {
-  if (DisplayWidth(text) <= columns) return std::string(text);
-  if (columns == 0) return "";
-  size_t end = text.size();
-  while (end > 0 && DisplayWidth(text.substr(0, end)) > columns - 1) {
-    --end;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  }
-  return std::string(text.substr(0, end)) + "…";
-}
-
 }  // namespace
 
-Progress::Progress(std::string label, bool enabled, std::function<Clock::time_point()> now)
-    : label_(std::move(label)), enabled_(enabled), now_(std::move(now)) {}
+Progress::Progress(std::string label, bool enabled, std::function<Clock::time_point()> now,
+                   std::string counted)
+    : label_(std::move(label)),
+      enabled_(enabled),
+      counted_(std::move(counted)),
+      now_(std::move(now)) {}
 
 Progress::~Progress() {
   if (visible_) PrintError("\r\x1b[K");
@@ -59,14 +50,19 @@ void Progress::Update(uint64_t done, uint64_t total) {
   const int filled = static_cast<int>(share * kBarWidth);
   std::string bar;
   for (int i = 0; i < kBarWidth; ++i) bar += i < filled ? "█" : "░";
-  const std::string figures = fmt::format(
-      "{:3.0f} %  {:.0f} of {:.0f} MB, {:.0f} MB/s", 100 * share, static_cast<double>(done) / 1e6,
-      static_cast<double>(total) / 1e6, static_cast<double>(done) / 1e6 / seconds);
+  std::string figures = fmt::format("{:3.0f} %  ", 100 * share);
+  if (counted_.empty()) {
+    const double mb = static_cast<double>(done) / 1e6;
+    figures += fmt::format("{:.0f} of {:.0f} MB, {:.0f} MB/s", mb, static_cast<double>(total) / 1e6,
+                           mb / seconds);
+  } else {
+    figures += fmt::format("{} of {} {}", done, total, counted_);
+  }
   const size_t room = Columns() - 1;  // in the last column some terminals wrap
   std::string rest = fmt::format("{} {}", bar, figures);
-  if (DisplayWidth(rest) > room) rest = Cut(figures, room);
+  if (DisplayWidth(rest) > room) rest = Shortened(figures, room);
   const size_t used = DisplayWidth(rest) + 1;
-  const std::string label = used < room ? Cut(label_, room - used) : "";
+  const std::string label = used < room ? Shortened(label_, room - used) : "";
   PrintError(fmt::format("\r\x1b[K{}{}{}", label, label.empty() ? "" : " ", rest));
 }
 

@@ -17,18 +17,21 @@ class Progress {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // `label` is shown in front; it must be safe for a terminal. `now` is for tests.
-  Progress(std::string label, bool enabled, std::function<Clock::time_point()> now = Clock::now);
+  // `label` is shown in front; it must be safe for a terminal. `now` is for tests. What is done is
+  // bytes, or, where `counted` says of what, a count: "series".
+  Progress(std::string label, bool enabled, std::function<Clock::time_point()> now = Clock::now,
+           std::string counted = "");
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // States how many bytes of how many are done.
+  // States how many bytes, or how many of what is counted, are done of how many.
   void Update(uint64_t done, uint64_t total);
 
  private:
   const std::string label_;
   const bool enabled_;
+  const std::string counted_;
   const std::function<Clock::time_point()> now_;
   const Clock::time_point start_ = now_();
   Clock::time_point drawn_ = start_;

@@ -65,6 +65,19 @@ TEST_F(ProgressTest, SaysHowMuchIsDoneAndHowFast) {
                           "model ████████████████████████ 100 %  200 of 200 MB, 200 MB/s", ""));
 }
 
+TEST_F(ProgressTest, CountsWhatIsNoBytes) {
+  testing::internal::CaptureStderr();
+  Progress::Clock::time_point now{};
+  {
+    Progress progress(
+        "diagnosing", true, [&] { return now; }, "series");
+    now += milliseconds(1000);
+    progress.Update(3, 12);
+  }
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("diagnosing ██████░░░░░░░░░░░░░░░░░░  25 %  3 of 12 series\r"));
+}
+
 TEST_F(ProgressTest, PrintsNothingWhenDisabled) {
   EXPECT_THAT(Draw("model", {{milliseconds(5000), 1}, {milliseconds(5000), 2}}, false), IsEmpty());
 }

@@ -13,29 +13,11 @@
 #include <utility>
 #include <vector>
 
+#include "client/render/cells.h"
 #include "client/render/terminal_text.h"
 
 namespace mirage::client {
 namespace {
-
-constexpr int kDecimals = 4;      // as lm-eval prints
-constexpr int kMostDecimals = 8;  // beyond, the exponent says more
-
-// Decimals that show two digits of a number's error.
-int DecimalsFor(double error) {
-  if (!(error > 0) || !std::isfinite(error)) return kDecimals;
-  return std::clamp(1 - static_cast<int>(std::floor(std::log10(error))), kDecimals, kMostDecimals);
-}
-
-// A number for people: more digits where these decimals would show nothing.
-std::string Number(double value, int decimals = kDecimals) {
-  if (std::isnan(value)) return "NaN";
-  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  const double size = std::abs(value);
-  if (value != 0 && size < 5 * std::pow(10, -decimals)) return fmt::format("{:.2e}", value);
-  if (size >= 1e7) return fmt::format("{:.4e}", value);
-  return fmt::format("{:.{}f}", value, decimals);
-}
 
 std::string_view LevelName(v1::MirageRisk::Level level) {
   switch (level) {
@@ -113,8 +95,8 @@ struct Row {
 
 std::string IntervalText(const v1::MetricSummary& m, int decimals) {
   if (!m.has_interval()) return "";
-  return fmt::format("[{}, {}]", Number(m.interval().lower(), decimals),
-                     Number(m.interval().upper(), decimals));
+  return fmt::format("[{}, {}]", NumberText(m.interval().lower(), decimals),
+                     NumberText(m.interval().upper(), decimals));
 }
 
 Row MetricRow(const v1::MetricSummary& m) {
@@ -126,16 +108,16 @@ Row MetricRow(const v1::MetricSummary& m) {
   const bool own = m.has_value();
   const bool has_error = own ? m.has_stderr() : m.has_reported_stderr();
   const double error = own ? m.stderr() : m.reported_stderr();
-  const int decimals = has_error ? DecimalsFor(error) : kDecimals;
-  row.cells[kValue] = own                      ? Number(m.value(), decimals)
-                      : m.has_reported_value() ? Number(m.reported_value(), decimals)
+  const int decimals = has_error ? DecimalsFor(error) : kUsualDecimals;
+  row.cells[kValue] = own                      ? NumberText(m.value(), decimals)
+                      : m.has_reported_value() ? NumberText(m.reported_value(), decimals)
                                                : "-";
   if (has_error) {
     row.cells[kPlusMinus] = "±";
-    row.cells[kStderr] = Number(error, decimals);
+    row.cells[kStderr] = NumberText(error, decimals);
   }
   row.cells[kInterval] = IntervalText(m, decimals);
-  if (m.has_chance()) row.cells[kChance] = Number(m.chance());
+  if (m.has_chance()) row.cells[kChance] = NumberText(m.chance());
   if (!counterpart) {
     row.level = m.mirage_risk().level();
     row.cells[kRisk] = LevelName(row.level);
@@ -152,13 +134,13 @@ std::optional<Row> HarnessRow(const v1::MetricSummary& m) {
   if (std::isfinite(difference) && difference <= kSameValue * scale) return std::nullopt;
   Row row;
   row.cells[kMetric] = "  (the harness's)";
-  row.cells[kValue] = Number(m.reported_value());
+  row.cells[kValue] = NumberText(m.reported_value());
   return row;
 }
 
 // Whether a counterpart says nothing that `shown` does not: characters and bytes of
 // plain text are as many.
-bool IsSameNumber(const v1::MetricSummary& shown, const v1::MetricSummary& m) {
+bool IsSameNumberText(const v1::MetricSummary& shown, const v1::MetricSummary& m) {
   return m.has_value() && m.stderr() > 0 && m.value() == shown.value() && m.n() == shown.n() &&
          m.stderr() == shown.stderr();
 }
@@ -182,8 +164,9 @@ std::vector<Row> RowsOf(const v1::RunSummary& run, const TableOptions& options, 
     };
     for (const v1::MetricSummary& m : task.metrics()) {
       if (m.role() == v1::MetricSummary::COUNTERPART) {
-        const bool is_shown = std::any_of(
-            shown.begin(), shown.end(), [&](const auto* other) { return IsSameNumber(*other, m); });
+        const bool is_shown = std::any_of(shown.begin(), shown.end(), [&](const auto* other) {
+          return IsSameNumberText(*other, m);
+        });
         if (!options.all_metrics && (is_shown || shown.size() >= kShownCounterparts)) {
           ++hidden;
           continue;
@@ -374,31 +357,6 @@ std::string Indented(std::string_view lines) {
   for (const char c : lines) {
     out += c;
     if (c == '\n') out += "  ";
-  }
-  return out;
-}
-
-std::string CsvCell(std::string_view raw) {
-  std::string text = SafeText(raw);
-  if (text.find_first_of(",\"") == std::string::npos) return text;
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"') out += '"';
-    out += c;
-  }
-  return out + "\"";
-}
-
-std::string CsvNumber(double value) { return fmt::format("{}", value); }
-
-std::string MarkdownCell(std::string_view text) {
-  std::string out;
-  for (const char c : SafeText(text)) {
-    if (c == '|' || c == '\\' || c == '<' || c == '>' || c == '`' || c == '*' || c == '_' ||
-        c == '[' || c == ']') {
-      out += '\\';
-    }
-    out += c;
   }
   return out;
 }

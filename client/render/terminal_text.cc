@@ -87,6 +87,18 @@ std::string PadLeft(std::string_view text, size_t width) {
   return (used < width ? std::string(width - used, ' ') : std::string()) + std::string(text);
 }
 
+std::string Shortened(std::string_view text, size_t columns) {
+  if (columns == 0) return "";
+  // How much fits beside the … that may be needed.
+  size_t used = 0, fits = 0, at = 0;
+  ForEachCodepoint(text, [&](utf8proc_int32_t codepoint, std::string_view bytes) {
+    used += codepoint < 0 ? 1 : static_cast<size_t>(utf8proc_charwidth(codepoint));
+    at += bytes.size();
+    if (used < columns) fits = at;
+  });
+  return used <= columns ? std::string(text) : fmt::format("{}…", text.substr(0, fits));
+}
+
 std::vector<std::string> Wrapped(std::string_view text, size_t width) {
   // Words, and what must not begin a line with the word before it.
   std::vector<std::string> words;

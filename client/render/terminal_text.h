@@ -23,6 +23,10 @@ size_t DisplayWidth(std::string_view text);
 std::string PadRight(std::string_view text, size_t width);
 std::string PadLeft(std::string_view text, size_t width);
 
+// As much of the beginning of `text` as fits into `columns`, with … in the last of them where
+// something is missing. The text must be safe. O(n).
+std::string Shortened(std::string_view text, size_t columns);
+
 // Lines of at most `width` columns (0: no limit), broken at spaces; runs of spaces count as one.
 // A longer word has a line of its own, as it is. No line but the first begins with what Markdown
 // would take for the begin of an item or a heading, unless it does not fit. At least one line.

@@ -41,6 +41,18 @@ TEST(TerminalTextTest, PadsToColumns) {
   EXPECT_EQ(PadRight("longer", 3), "longer");
 }
 
+TEST(TerminalTextTest, ShortensToColumns) {
+  EXPECT_EQ(Shortened("longer", 6), "longer");
+  EXPECT_EQ(Shortened("longer", 5), "long…");
+  EXPECT_EQ(Shortened("longer", 1), "…");
+  EXPECT_EQ(Shortened("longer", 0), "");
+  EXPECT_EQ(Shortened("", 0), "");
+  EXPECT_EQ(Shortened("日本語", 6), "日本語");
+  EXPECT_EQ(Shortened("日本語", 4), "日…") << "half a character is none";
+  EXPECT_EQ(Shortened("e\u0301e\u0301", 1), "…");
+  EXPECT_EQ(Shortened("e\u0301e\u0301", 2), "e\u0301e\u0301");
+}
+
 TEST(TerminalTextTest, WrapsAtSpaces) {
   EXPECT_THAT(Wrapped("", 5), ElementsAre(""));
   EXPECT_THAT(Wrapped("  one  two three ", 7), ElementsAre("one two", "three"));
