@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <functional>
 #include <iostream>
@@ -15,10 +16,12 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "base/address.h"
 #include "base/version.h"
 #include "client/commands/attach.h"
+#include "client/commands/diagnose.h"
 #include "client/commands/metrics.h"
 #include "client/exit_code.h"
 #include "client/interruption.h"
@@ -32,6 +35,7 @@
 namespace {
 
 using mirage::client::AttachOptions;
+using mirage::client::DiagnoseOptions;
 using mirage::client::kFailed;
 using mirage::client::kUsage;
 using mirage::client::MetricsOptions;
@@ -44,6 +48,24 @@ std::string NotEmpty(const std::string& text) { return text.empty() ? "must not 
 
 std::string IsSidecar(const std::string& text) {
   return std::string(mirage::CheckAddress(text, /*to_listen=*/false).message());
+}
+
+std::string IsShare(const std::string& text) {
+  double share = 0;
+  const bool is_share = CLI::detail::lexical_cast(text, share) && share > 0 && share < 1;
+  return is_share ? "" : "must lie between 0 and 1, as 0.95";
+}
+
+std::string IsScale(const std::string& text) {
+  double scale = 0;
+  const bool is_scale = CLI::detail::lexical_cast(text, scale) && scale > 0 && std::isfinite(scale);
+  return is_scale ? "" : "must be a number above 0, as 7e9";
+}
+
+std::string IsSeed(const std::string& text) {
+  const bool is_seed = !text.empty() && text.size() <= 19 &&
+                       text.find_first_not_of("0123456789") == std::string::npos;
+  return is_seed ? "" : "must be a whole number below 10^19";
 }
 
 void AddAttach(CLI::App& app, AttachOptions& options, std::string& input_format) {
@@ -85,15 +107,7 @@ void AddAttach(CLI::App& app, AttachOptions& options, std::string& input_format)
       ->check(CLI::IsMember({"codepoints", "characters", "bytes", "words"}))
       ->capture_default_str();
   attach->add_option("--level", options.level, "Coverage of intervals, between 0 and 1")
-      ->check(CLI::Validator(
-          [](std::string& text) {
-            double level = 0;
-            if (!CLI::detail::lexical_cast(text, level) || !(level > 0 && level < 1)) {
-              return std::string("must lie between 0 and 1, as 0.95");
-            }
-            return std::string();
-          },
-          "0..1"))
+      ->check(CLI::Validator(IsShare, "0..1"))
       ->capture_default_str();
   attach
       ->add_option("--interval", options.interval,
@@ -103,13 +117,7 @@ void AddAttach(CLI::App& app, AttachOptions& options, std::string& input_format)
           {"auto", "wilson", "clopper_pearson", "beta_posterior", "student_t", "normal"}))
       ->capture_default_str();
   attach->add_option("--seed", options.seed, "Seed of every bootstrap")
-      ->check(CLI::Validator(
-          [](std::string& text) {
-            const bool digits = !text.empty() && text.size() <= 19 &&
-                                text.find_first_not_of("0123456789") == std::string::npos;
-            return digits ? std::string() : std::string("must be a whole number below 10^19");
-          },
-          "0..10^19"))
+      ->check(CLI::Validator(IsSeed, "0..10^19"))
       ->capture_default_str();
   attach
       ->add_option("--max-row-mib", options.max_row_mib,
@@ -122,6 +130,77 @@ void AddAttach(CLI::App& app, AttachOptions& options, std::string& input_format)
                    "Use the miraged at this address instead of the one built in")
       ->check(CLI::Validator(IsSidecar, "127.0.0.1:PORT|unix:PATH"));
   attach->add_flag("--quiet", options.quiet, "No progress and no notes on standard error");
+}
+
+void AddDiagnose(CLI::App& app, DiagnoseOptions& options) {
+  CLI::App* diagnose =
+      app.add_subcommand("diagnose", "Which sudden rises over a family are the metric's doing");
+  diagnose->footer(
+      "Examples:\n"
+      "  mirage diagnose --series published.csv        a verdict on every sharp metric in it\n"
+      "  mirage diagnose --series published.csv --metric exact_match --plot curves.svg\n"
+      "  mirage diagnose --series published.csv --hold-out 2 --predict-at 1e12 --plot -\n"
+      "  mirage diagnose --series published.csv --metric-properties mine.yaml\n"
+      "                                                metrics that the registry does not know\n"
+      "\n"
+      "A table of series is CSV with a header, one row a number, columns in any order:\n"
+      "  task,model,scale,metric,value and, where known, family, stderr, n, target_length,\n"
+      "  shots, temperature, chance, filter, seed, tokens, flops, loss.\n"
+      "The counterparts' numbers are rows of their own: `mirage metrics swap NAME` says which\n"
+      "ones there can be. Verdicts: MIRAGE, RESOLUTION_LIMITED, BREAK_SURVIVES, SMOOTH, MIXED,\n"
+      "INSUFFICIENT.");
+  // Read to be refused in words that help.
+  diagnose->add_option("RUN", options.runs)->group("");
+  const auto repeated = [](CLI::Option* option) { return option->allow_extra_args(false); };
+  repeated(diagnose->add_option("--series", options.series,
+                                "A table of numbers; may be given several times, read as one"))
+      ->check(CLI::Validator(NotEmpty, "FILE"));
+  diagnose
+      ->add_option("--metric-properties", options.metric_properties,
+                   "YAML that declares metrics of your own: direction, sharp or continuous, "
+                   "counterparts")
+      ->check(CLI::Validator(NotEmpty, "FILE"));
+  repeated(diagnose->add_option("--metric", options.metrics,
+                                "Diagnose this sharp metric only; may be given several times"))
+      ->check(CLI::Validator(NotEmpty, "NAME"));
+  diagnose
+      ->add_option("--x-axis", options.x_axis,
+                   "parameters (the column scale), flops, tokens or loss")
+      ->check(CLI::IsMember({"parameters", "flops", "tokens", "loss"}))
+      ->capture_default_str();
+  diagnose
+      ->add_option("--hold-out", options.hold_out,
+                   "Largest scales to keep out of every fit and predict")
+      ->check(CLI::Range(uint32_t{0}, uint32_t{1000}))
+      ->capture_default_str();
+  repeated(diagnose->add_option("--predict-at", options.predict_at,
+                                "Forecast the metric at this scale; several separated by commas"))
+      ->delimiter(',')
+      ->check(CLI::Validator(IsScale, "SCALE"));
+  diagnose->add_option("--fdr", options.fdr, "False discovery rate over all series")
+      ->check(CLI::Validator(IsShare, "0..1"))
+      ->capture_default_str();
+  diagnose->add_option("--level", options.level, "Coverage of intervals, between 0 and 1")
+      ->check(CLI::Validator(IsShare, "0..1"))
+      ->capture_default_str();
+  diagnose->add_option("--seed", options.seed, "Seed of every bootstrap")
+      ->check(CLI::Validator(IsSeed, "0..10^19"))
+      ->capture_default_str();
+  diagnose
+      ->add_option("--plot", options.plot,
+                   "Draw the curves into this SVG, or on the terminal where it is -")
+      ->check(CLI::Validator(NotEmpty, "FILE.svg|-"));
+  diagnose->add_option("--output-format", options.output_format, "table, json, markdown or csv")
+      ->check(CLI::IsMember({"table", "json", "markdown", "csv"}))
+      ->capture_default_str();
+  diagnose
+      ->add_option("-o,--output", options.output, "Write the answer here, not to standard output")
+      ->check(CLI::Validator(NotEmpty, "FILE"));
+  diagnose
+      ->add_option("--sidecar", options.sidecar,
+                   "Use the miraged at this address instead of the one built in")
+      ->check(CLI::Validator(IsSidecar, "127.0.0.1:PORT|unix:PATH"));
+  diagnose->add_flag("--quiet", options.quiet, "No progress and no warnings on standard error");
 }
 
 // The flags that the three forms of `metrics` share.
@@ -235,13 +314,16 @@ int main(int argc, char** argv) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   CLI::App app{
       "Mirage: is that jump in the model, or in the metric?\n"
-      "Continuous counterparts, intervals and a mirage risk for every reported accuracy.",
+      "Continuous counterparts, intervals and a mirage risk for every reported accuracy; a "
+      "verdict\n"
+      "on every sudden rise over a family of models.",
       "mirage"};
   app.set_version_flag("--version", fmt::format("mirage {}", mirage::kVersion));
   app.require_subcommand(1);
   app.footer(
       "Examples:\n"
       "  mirage attach examples/\n"
+      "  mirage diagnose --series published.csv\n"
       "  mirage metrics swap exact_match\n"
       "\n"
       "Exit codes: 0 done, 2 usage, 4 input unreadable, output unwritable or sidecar\n"
@@ -249,6 +331,8 @@ int main(int argc, char** argv) {
   AttachOptions attach_options;
   std::string input_format;
   AddAttach(app, attach_options, input_format);
+  DiagnoseOptions diagnose_options;
+  AddDiagnose(app, diagnose_options);
   MetricsOptions metrics_options;
   bool quiet = false;
   AddMetrics(app, metrics_options, quiet);
@@ -268,12 +352,26 @@ int main(int argc, char** argv) {
     return kFailed;
   }
   // The usual name of standard output.
-  for (std::string* const output : {&attach_options.output, &metrics_options.output}) {
+  for (std::string* const output :
+       {&attach_options.output, &diagnose_options.output, &metrics_options.output}) {
     if (*output == "-") output->clear();
   }
   if (app.got_subcommand("metrics")) {
     return WithSidecar(metrics_options.sidecar, [&](const auto& channel) {
       return mirage::client::RunMetrics(metrics_options, channel);
+    });
+  }
+  if (app.got_subcommand("diagnose")) {
+    // Before anybody waits for a sidecar.
+    const absl::Status status = mirage::client::CheckDiagnoseOptions(diagnose_options);
+    if (!status.ok()) {
+      mirage::client::PrintError(
+          fmt::format("mirage: {}\nRun with --help for more information.\n",
+                      mirage::client::SafeText(std::string(status.message()))));
+      return kUsage;
+    }
+    return WithSidecar(diagnose_options.sidecar, [&](const auto& channel) {
+      return mirage::client::RunDiagnose(diagnose_options, channel);
     });
   }
   return WithSidecar(attach_options.sidecar, [&](const auto& channel) {
