@@ -18,8 +18,9 @@
 // - kMultipleChoice: log p of the gold is minus the sum of its tokens' NLL; the other mass lies on
 //   the wrong choices, `wrong_choice_share` of it on one of them and the rest evenly, each times a
 //   gamma factor (and then scaled to the whole) whose spread is such that all choices are spread
-//   alike where the NLL is ln K: a model at chance scores near 1/K (.29 to .32 for 4 choices, even
-//   shares and an item_cv of .1 to .5). Right where the gold's log p is above all others'.
+//   alike where the NLL is ln K. Right where the gold's log p is above all others'. A model at
+//   chance scores above 1/K, since a gamma factor is more often below its mean than above: with 4
+//   choices and even shares .27, .31, .36 for an item_cv of .1, .3, .5.
 // - kVectors: the NLL stands for the squared error of one component; right where the mean over the
 //   components is below `threshold`.
 // - kTrials: successes of n_trials attempts, each right with probability exp(-sum of the NLL).

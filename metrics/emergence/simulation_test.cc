@@ -249,7 +249,8 @@ TEST(SimulationTest, MultipleChoice) {
     ASSERT_TRUE(means.margin.has_value());
     if (j == 0) {
       EXPECT_LT(means.margin->mean, 0);
-      EXPECT_NEAR(means.sharp.mean, 0.29, 0.06);
+      // By NumPy, from 400 000 items.
+      EXPECT_NEAR(means.sharp.mean, 0.31158, kErrors * means.sharp.standard_error);
     }
     if (j == 2) {
       EXPECT_GT(means.margin->mean, 0);
