@@ -139,7 +139,7 @@ void AddDiagnose(CLI::App& app, DiagnoseOptions& options) {
       "Examples:\n"
       "  mirage diagnose --series published.csv        a verdict on every sharp metric in it\n"
       "  mirage diagnose --series published.csv --metric exact_match --plot curves.svg\n"
-      "  mirage diagnose --series published.csv --hold-out 2 --predict-at 1e12 --plot -\n"
+      "  mirage diagnose --series published.csv --hold-out 2 --plot -\n"
       "  mirage diagnose --series published.csv --metric-properties mine.yaml\n"
       "                                                metrics that the registry does not know\n"
       "\n"
@@ -171,12 +171,8 @@ void AddDiagnose(CLI::App& app, DiagnoseOptions& options) {
   diagnose
       ->add_option("--hold-out", options.hold_out,
                    "Largest scales to keep out of every fit and predict")
-      ->check(CLI::Range(uint32_t{0}, uint32_t{1000}))
+      ->check(CLI::Range(uint32_t{0}, uint32_t{2}))
       ->capture_default_str();
-  repeated(diagnose->add_option("--predict-at", options.predict_at,
-                                "Forecast the metric at this scale; several separated by commas"))
-      ->delimiter(',')
-      ->check(CLI::Validator(IsScale, "SCALE"));
   diagnose->add_option("--fdr", options.fdr, "False discovery rate over all series")
       ->check(CLI::Validator(IsShare, "0..1"))
       ->capture_default_str();

@@ -30,8 +30,6 @@ struct DiagnoseOptions {
   std::string x_axis = "parameters";
   // Number of largest scales kept out of every fit.
   uint32_t hold_out = 1;
-  // Scales to forecast the metric at, > 0.
-  std::vector<double> predict_at;
   double fdr = 0.05;
   double level = 0.95;
   uint64_t seed = 0;

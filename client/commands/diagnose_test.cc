@@ -118,7 +118,6 @@ TEST_F(DiagnoseTest, OptionsAreSentFirstAndAllOfThem) {
   EXPECT_EQ(usual.level(), 0.95);
   EXPECT_EQ(usual.seed(), 0u);
   EXPECT_THAT(usual.metrics(), IsEmpty());
-  EXPECT_THAT(usual.predict_at(), IsEmpty());
 
   Put("mine.yaml",
       "version: 1\nmetrics:\n  - {metric: mine, higher_is_better: true, continuous: false, "
@@ -126,7 +125,6 @@ TEST_F(DiagnoseTest, OptionsAreSentFirstAndAllOfThem) {
   options_.metric_properties = Path("mine.yaml");
   options_.x_axis = "flops";
   options_.hold_out = 0;
-  options_.predict_at = {1e12, 2e12};
   options_.fdr = 0.1;
   options_.level = 0.9;
   options_.seed = 7;
@@ -136,7 +134,6 @@ TEST_F(DiagnoseTest, OptionsAreSentFirstAndAllOfThem) {
   EXPECT_EQ(chosen.x_axis(), "flops");
   EXPECT_TRUE(chosen.has_hold_out());
   EXPECT_EQ(chosen.hold_out(), 0u);
-  EXPECT_THAT(chosen.predict_at(), ElementsAre(1e12, 2e12));
   EXPECT_EQ(chosen.fdr(), 0.1);
   EXPECT_EQ(chosen.level(), 0.9);
   EXPECT_EQ(chosen.seed(), 7u);

@@ -1,0 +1,88 @@
+"""`mirage diagnose` end to end: what README shows, the same bytes by a sidecar, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+EXAMPLE = "examples/families/series.csv"
+Diagnose = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def diagnose(binary: Path) -> Diagnose:
+    """Runs `mirage diagnose` in the repository's root."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(binary), "diagnose", *map(str, arguments)],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+def test_readme_shows_what_it_prints(diagnose: Diagnose, tmp_path: Path) -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    _, _, rest = readme.partition(f"$ ./mirage diagnose --series {EXAMPLE} --plot curves.svg\n")
+    shown = rest.partition("```")[0].splitlines()
+    assert len(shown) > 8
+    done = diagnose("--series", EXAMPLE, "--plot", tmp_path / "curves.svg")
+    assert done.returncode == 0, done.stderr
+    printed = iter(line.rstrip() for line in done.stdout.splitlines())
+    for line in shown:
+        # In this order, with gaps only where an ellipsis stands.
+        assert line == "…" or line in printed, line
+    assert "<svg" in (tmp_path / "curves.svg").read_text(encoding="utf-8")
+
+
+def test_the_example_is_what_its_script_writes(tmp_path: Path) -> None:
+    (tmp_path / "examples/families").mkdir(parents=True)
+    script = REPOSITORY / "examples/families/make_families.py"
+    subprocess.run([sys.executable, script], cwd=tmp_path, check=True)
+    made = (tmp_path / EXAMPLE).read_text(encoding="utf-8")
+    assert made == (REPOSITORY / EXAMPLE).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("form", ["json", "table", "markdown", "csv"])
+def test_a_sidecar_gives_the_same_bytes(diagnose: Diagnose, sidecar: str, form: str) -> None:
+    embedded = diagnose("--series", EXAMPLE, "--output-format", form)
+    remote = diagnose("--series", EXAMPLE, "--output-format", form, "--sidecar", sidecar)
+    assert embedded.returncode == remote.returncode == 0, remote.stderr
+    assert embedded.stdout == remote.stdout
+    assert embedded.stdout
+
+
+def test_the_verdicts_for_machines(diagnose: Diagnose) -> None:
+    done = diagnose("--series", EXAMPLE, "--output-format", "json")
+    verdicts = {d["family"]: d["verdict"] for d in json.loads(done.stdout)["diagnoses"]}
+    assert verdicts == {"smooth": "MIRAGE", "broken": "BREAK_SURVIVES"}
+
+
+def test_exit_codes(diagnose: Diagnose, tmp_path: Path) -> None:
+    assert diagnose("--series", tmp_path / "none.csv").returncode == 4
+    assert diagnose().returncode == 2
+    assert diagnose("--series", EXAMPLE, "--x-axis", "depth").returncode == 2
+    broken = tmp_path / "broken.csv"
+    broken.write_text("family,task\na,b\n", encoding="utf-8")
+    done = diagnose("--series", broken)
+    assert done.returncode == 4
+    assert "metric" in done.stderr
+    continuous = tmp_path / "continuous.csv"
+    continuous.write_text(
+        "task,model,scale,metric,value\nt,a,1,nll_per_token,2\nt,b,2,nll_per_token,1\n",
+        encoding="utf-8",
+    )
+    done = diagnose("--series", continuous)
+    assert done.returncode in (2, 4)
+    assert "nothing to diagnose" in done.stderr
