@@ -19,7 +19,7 @@ constexpr double kShortCount = 1e4;
 
 // "3.14e23", "1e12".
 std::string Exponent(double value) {
-  const std::string text = fmt::format("{:.2e}", value);
+  std::string text = fmt::format("{:.2e}", value);
   const size_t e = text.find('e');
   if (e == std::string::npos) return text;
   std::string digits = text.substr(0, e);

@@ -293,6 +293,7 @@ std::vector<double> LogarithmicTicks(const Axis& axis, int most) {
 
 std::vector<std::string> LogarithmicTickTexts(const std::vector<double>& ticks) {
   std::vector<std::string> texts;
+  texts.reserve(ticks.size());
   for (const double tick : ticks) texts.push_back(fmt::format("{:.3g}", tick));
   return texts;
 }
@@ -833,7 +834,7 @@ class Canvas {
   Canvas(int columns, int rows)
       : columns_(columns),
         rows_(rows),
-        dots_(static_cast<size_t>(columns * rows)),
+        dots_(static_cast<size_t>(columns) * static_cast<size_t>(rows)),
         texts_(dots_.size()),
         layers_(dots_.size(), Layer::kNone) {}
 
@@ -842,10 +843,10 @@ class Canvas {
 
   // Coordinates are in dots, from the upper left.
   void Line(std::pair<double, double> from, std::pair<double, double> to) {
-    const double steps =
-        std::ceil(std::max(std::abs(to.first - from.first), std::abs(to.second - from.second)));
-    for (double step = 0; step <= steps; ++step) {
-      const double share = steps == 0 ? 0 : step / steps;
+    const int steps = static_cast<int>(
+        std::ceil(std::max(std::abs(to.first - from.first), std::abs(to.second - from.second))));
+    for (int step = 0; step <= steps; ++step) {
+      const double share = steps == 0 ? 0 : static_cast<double>(step) / steps;
       Dot(from.first + share * (to.first - from.first),
           from.second + share * (to.second - from.second));
     }
@@ -863,7 +864,7 @@ class Canvas {
   std::string Row(int row, bool color) const {
     std::string out;
     for (int column = 0; column < columns_; ++column) {
-      const size_t cell = static_cast<size_t>(row * columns_ + column);
+      const size_t cell = Cell(row, column);
       std::string text = texts_[cell];
       std::string_view tint = "\x1b[33m";
       if (layers_[cell] == Layer::kNone ||
@@ -882,10 +883,14 @@ class Canvas {
     return std::clamp(static_cast<int>(std::floor(value)), 0, limit - 1);
   }
 
+  size_t Cell(int row, int column) const {
+    return static_cast<size_t>(row) * static_cast<size_t>(columns_) + static_cast<size_t>(column);
+  }
+
   size_t CellOf(double x, double y) const {
     const int column = Whole(x, columns_ * kDotsAcross) / kDotsAcross;
     const int row = Whole(y, rows_ * kDotsDown) / kDotsDown;
-    return static_cast<size_t>(row * columns_ + column);
+    return Cell(row, column);
   }
 
   void Dot(double x, double y) {
@@ -934,9 +939,10 @@ std::string TerminalFigure(const Diagnosis& diagnosis, const PlotTextOptions& op
   }
   for (const Mark& mark : curves.sharp) {
     if (!mark.interval) continue;
-    const double lower = y.Clamped(mark.interval->first);
-    for (double row = y.Clamped(mark.interval->second); row < lower; row += kDotsDown) {
-      canvas.Put(x.At(mark.x), row, "│", Canvas::Layer::kInterval);
+    const int last = static_cast<int>(y.Clamped(mark.interval->first)) / kDotsDown;
+    for (int row = static_cast<int>(y.Clamped(mark.interval->second)) / kDotsDown; row <= last;
+         ++row) {
+      canvas.Put(x.At(mark.x), row * kDotsDown, "│", Canvas::Layer::kInterval);
     }
   }
   for (const Mark& mark : curves.sharp) {

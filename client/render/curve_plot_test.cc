@@ -179,8 +179,8 @@ TEST(CurvePlotSvgTest, SaysWhatItShows) {
         ">exact_match<", ">nll_per_token, log scale<", ">100M<", ">1B<", ">1T<", ">Scale<",
         ">the counterpart follows a smooth law", ">held out of the fits<", ">its 90 % band<",
         ">forecast<", "<title id=\"title\">MIRAGE (STRONG): addition",
-        " gpt3-175B at 175B, held out: exact_match 0.586, predicted 0.5859, nll_per_token "
-        "0.1069."}) {
+        " gpt3-175B at 175B, held out: exact_match 0.586, predicted 0.5859,",
+        ", nll_per_token 0.1069.</desc>"}) {
     EXPECT_THAT(svg, HasSubstr(text));
   }
   for (const char* none : {"<script", "<style", "href", "url(", ">break<"}) {
@@ -329,7 +329,7 @@ TEST(CurvePlotTextTest, IsWhatItIs) {
          │                              ⣀⠔⠊
          │                           ⢀⠤⠊
          │                         ●⠜⠁
-         │ │     │   │ │   │⢀⣀⣀⠤●⠒⠉
+         │ │     │   │ │   │⢀⣀⣀⠤●⠒⠉│
      0.0 ┤ ●⠒⠒⠒⠒⠒●⠒⠒⠒●⠒●⠒⠉⠉●⠁
          └┬───────────┬───────────┬──────────┬───────────┬──
         100M         1B          10B       100B         1T
