@@ -21,7 +21,7 @@
 // Thresholds, set on simulated families: a break needs P(the exponent rises by 0.3 or more within
 // the window) >= .6 with three scales before and two after, and p < .05 of the sup-F test. It is
 // ruled out by P <= .1, and P <= .5 of as steep a rise in a wide bend. Measured values have to lie
-// inside 97 % predictive bands (for the composition: at all scales together), not 90 % ones: at 90
+// inside 99 % predictive bands (for the composition: at all scales together), not 90 % ones: at 90
 // %, one clear mirage in ten would fail by the luck of the draw.
 //
 // Strength: what five or six scales say is WEAK, likewise without n and
@@ -51,7 +51,7 @@ namespace mirage::metrics {
 // Scales that a verdict needs.
 inline constexpr size_t kVerdictMinScales = 5;
 // Level of the predictive bands.
-inline constexpr double kVerdictBandLevel = 0.97;
+inline constexpr double kVerdictBandLevel = 0.99;
 
 // One model.
 struct VerdictModel {
