@@ -6,7 +6,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <csignal>
 #include <functional>
 #include <iostream>
@@ -54,12 +53,6 @@ std::string IsShare(const std::string& text) {
   double share = 0;
   const bool is_share = CLI::detail::lexical_cast(text, share) && share > 0 && share < 1;
   return is_share ? "" : "must lie between 0 and 1, as 0.95";
-}
-
-std::string IsScale(const std::string& text) {
-  double scale = 0;
-  const bool is_scale = CLI::detail::lexical_cast(text, scale) && scale > 0 && std::isfinite(scale);
-  return is_scale ? "" : "must be a number above 0, as 7e9";
 }
 
 std::string IsSeed(const std::string& text) {
