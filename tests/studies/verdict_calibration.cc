@@ -70,6 +70,9 @@ constexpr std::array<double, 3> kTaus = {0.01, 0.04, 0.1};
 constexpr int kClearSizes = 6;
 constexpr uint32_t kClearItems = 300;
 constexpr double kClearTau = 0.04;
+constexpr double kMiddleTau = 0.04;
+// Families of a power law or a break in each cell of the grid, at least.
+constexpr int kEven = 20;
 // Draws of a family until its truth is the wanted one.
 constexpr int kMostDraws = 30;
 
@@ -200,7 +203,8 @@ using Draw = std::function<SimulationSpec(CounterRng&)>;
 
 // The families of one kind and setting.
 struct Cell {
-  // "grid", "hard", "other evidence" or "null".
+  // "grid", "variant" (of the grid), "hard", "other evidence", "also" (presets that are neither a
+  // mirage nor a break) or "null".
   std::string group;
   std::string name;
   Setting setting;
@@ -224,8 +228,8 @@ void AddGrid(const Options& options, std::vector<Cell>& cells) {
     int other;
   };
   constexpr std::array<Kind, 5> kKinds = {
-      {{"power law", TrueVerdict::kMirage, PowerLaw, 60, 20},
-       {"break", TrueVerdict::kBreakSurvives, ClearBreak, 60, 20},
+      {{"power law", TrueVerdict::kMirage, PowerLaw, 120, kEven},
+       {"break", TrueVerdict::kBreakSurvives, ClearBreak, 60, kEven},
        {"gradual", TrueVerdict::kSmooth, Gradual, 15, 5},
        {"no change", TrueVerdict::kSmooth, NoChange, 15, 5},
        {"too few items", TrueVerdict::kResolutionLimited, Resolution, 30, 5}}};
@@ -244,6 +248,26 @@ void AddGrid(const Options& options, std::vector<Cell>& cells) {
           }
           cell.draw = [setting, draw = kind.draw](CounterRng& rng) { return draw(rng, setting); };
           cells.push_back(std::move(cell));
+        }
+      }
+    }
+  }
+}
+
+// The same two laws with what the grid leaves out, in the middle of it.
+void AddVariants(const Options& options, std::vector<Cell>& cells) {
+  const int families = options.quick ? 0 : kEven;
+  for (const int m : {6, 8, 12}) {
+    for (const uint32_t n : {300u, 1000u}) {
+      for (const bool greedy : {true, false}) {
+        const Setting setting = {
+            .m = m, .n = n, .tau = kMiddleTau, .seeds = greedy ? 1u : 3u, .greedy = greedy};
+        for (const bool breaks : {false, true}) {
+          cells.push_back({"variant", breaks ? "break" : "power law", setting,
+                           breaks ? TrueVerdict::kBreakSurvives : TrueVerdict::kMirage, families,
+                           families, [setting, breaks](CounterRng& rng) {
+                             return breaks ? ClearBreak(rng, setting) : PowerLaw(rng, setting);
+                           }});
         }
       }
     }
@@ -404,6 +428,15 @@ struct Family {
   bool is_emergent = false;
   double h40 = 0;
   std::optional<BreakEvidence> law;
+  // Number of models whose sharp metric lies above, or below, what their own counterpart composes
+  // to, and of those held out that lie outside of the forecast.
+  int above = 0;
+  int below = 0;
+  int off_forecast = 0;
+  // What was drawn: tokens a target, the spread of items, the law's exponent.
+  uint32_t length = 0;
+  double item_cv = 0;
+  double alpha = 0;
 
   bool is_right() const {
     return VerdictName(said) == TrueVerdictName(truth) || (is_acceptable && !is_silent());
@@ -496,6 +529,16 @@ Family Judged(const Options& options, const Cell& cell, size_t place, int index)
   family.is_emergent = result.shape && result.shape->is_emergent;
   family.h40 = result.shape ? result.shape->h40.value_or(0) : 0;
   family.law = result.law;
+  for (const VerdictScale& at : result.scales) {
+    const double value = *series.models[at.model].value;
+    if (at.composed) {
+      family.above += value > at.composed->upper ? 1 : 0;
+      family.below += value < at.composed->lower ? 1 : 0;
+    }
+    if (at.forecast) {
+      family.off_forecast += value < at.forecast->lower || value > at.forecast->upper ? 1 : 0;
+    }
+  }
   return family;
 }
 
@@ -519,6 +562,7 @@ Json Row(std::string_view table, Json names, const std::vector<Family>& families
   uint64_t abstained = 0;
   uint64_t wrong = 0;
   uint64_t emergent = 0;
+  uint64_t decided = 0;
   std::map<std::string_view, uint64_t> said;
   std::map<std::string_view, uint64_t> codes;
   for (const Family& family : families) {
@@ -528,6 +572,7 @@ Json Row(std::string_view table, Json names, const std::vector<Family>& families
     abstained += family.has_abstained() ? 1 : 0;
     wrong += family.is_wrong() ? 1 : 0;
     emergent += family.is_emergent ? 1 : 0;
+    decided += family.said != Verdict::kInsufficient && family.said != Verdict::kMixed ? 1 : 0;
     ++said[VerdictName(family.said)];
     if (!family.is_right()) ++codes[family.code];
   }
@@ -537,6 +582,9 @@ Json Row(std::string_view table, Json names, const std::vector<Family>& families
   row["right"] = Share(right, n);
   row["abstained"] = Share(abstained, n);
   row["wrong"] = Share(wrong, n);
+  row["decided"] = Share(decided, n);
+  const uint64_t silent = said[VerdictName(Verdict::kInsufficient)];
+  row["false_emergence"] = Share(n - silent - said[VerdictName(Verdict::kSmooth)], n);
   row["emergent"] = Share(emergent, n);
   for (const Verdict verdict :
        {Verdict::kMirage, Verdict::kResolutionLimited, Verdict::kBreakSurvives, Verdict::kSmooth,
@@ -589,7 +637,28 @@ Json Tables(const std::vector<Cell>& cells, const std::vector<Family>& families)
     for (const int m : kSizes) by("M", m, &Setting::m);
     for (const uint32_t n : kItems) by("n", n, &Setting::n);
     for (const double tau : kTaus) by("tau", tau, &Setting::tau);
+    // Beside the variants stand the families of the grid with the same M, n and tau.
+    const auto is_base = [&](const Family& family) {
+      const Setting& setting = family.cell->setting;
+      return even(family) && IsClear(setting) && setting.tau == kMiddleTau;
+    };
+    const auto is_variant = [&](const Family& family) {
+      return in(family, "variant") && family.truth == truth;
+    };
+    const auto beside = [&](std::string_view axis, std::string_view at, const Keep& keep) {
+      add("axes", {{"axis", axis}, {"at", at}, {"truth", TrueVerdictName(truth)}}, keep);
+    };
+    beside("decoding", "temperature 1", is_base);
+    beside("decoding", "greedy",
+           [&](const Family& family) { return is_variant(family) && family.cell->setting.greedy; });
+    beside("seeds a size", "1", is_base);
+    beside("seeds a size", "3", [&](const Family& family) {
+      return is_variant(family) && family.cell->setting.seeds == 3;
+    });
   }
+  const auto strength_group = [&](const Family& family, std::string_view group) {
+    return in(family, group) || (group == "grid" && in(family, "variant"));
+  };
   for (const std::string_view group : {"grid", "hard"}) {
     for (const Verdict said : {Verdict::kMirage, Verdict::kBreakSurvives, Verdict::kSmooth,
                                Verdict::kResolutionLimited, Verdict::kMixed}) {
@@ -599,7 +668,8 @@ Json Tables(const std::vector<Cell>& cells, const std::vector<Family>& families)
              {"verdict", VerdictName(said)},
              {"strength", StrengthName(strength)}},
             [&](const Family& family) {
-              return in(family, group) && family.said == said && family.strength == strength;
+              return strength_group(family, group) && family.said == said &&
+                     family.strength == strength;
             });
       }
     }
@@ -627,7 +697,13 @@ Json Line(const Family& family) {
                {"strength", family.strength ? StrengthName(*family.strength) : ""},
                {"code", family.code},
                {"is_emergent", family.is_emergent},
-               {"h40", family.h40}};
+               {"h40", family.h40},
+               {"above", family.above},
+               {"below", family.below},
+               {"off_forecast", family.off_forecast},
+               {"length", family.length},
+               {"item_cv", family.item_cv},
+               {"alpha", family.alpha}};
   if (family.law) {
     line["p_break"] = family.law->p_break;
     line["p_resolved_break"] = family.law->p_resolved_break;
@@ -643,6 +719,7 @@ Json Study(const Options& options) {
   AddGrid(options, cells);
   AddHard(options, cells);
   AddNull(options, cells);
+  AddVariants(options, cells);
   std::vector<std::pair<size_t, int>> places;
   for (size_t place = 0; place < cells.size(); ++place) {
     for (int i = 0; i < cells[place].families; ++i) places.emplace_back(place, i);
