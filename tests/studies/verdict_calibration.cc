@@ -517,9 +517,13 @@ Family Judged(const Options& options, const Cell& cell, size_t place, int index)
     if (truth.verdict == cell.wanted && !(cell.group == "grid" && family.is_boundary)) break;
   }
   family.truth = truth.verdict;
-  const VerdictResult result = Value(
-      cell.name,
-      Judge(SeriesOf(*simulation), {.seed = simulation->spec().seed, .replicates = kReplicates}));
+  const SimulationSpec& spec = simulation->spec();
+  family.length = spec.target_lengths[0];
+  family.item_cv = *spec.item_cv;
+  family.alpha = *spec.alpha;
+  const VerdictSeries series = SeriesOf(*simulation);
+  const VerdictResult result =
+      Value(cell.name, Judge(series, {.seed = spec.seed, .replicates = kReplicates}));
   family.said = result.verdict;
   family.is_acceptable = std::any_of(
       truth.acceptable.begin(), truth.acceptable.end(),
