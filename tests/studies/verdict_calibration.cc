@@ -224,15 +224,17 @@ void AddGrid(const Options& options, std::vector<Cell>& cells) {
     std::string_view name;
     TrueVerdict truth;
     SimulationSpec (*draw)(CounterRng&, const Setting&);
+    // Number of families in a clear cell, in any other, and in a clear cell of a quick run.
     int clear;
     int other;
+    int quick;
   };
   constexpr std::array<Kind, 5> kKinds = {
-      {{"power law", TrueVerdict::kMirage, PowerLaw, 120, kEven},
-       {"break", TrueVerdict::kBreakSurvives, ClearBreak, 60, kEven},
-       {"gradual", TrueVerdict::kSmooth, Gradual, 15, 5},
-       {"no change", TrueVerdict::kSmooth, NoChange, 15, 5},
-       {"too few items", TrueVerdict::kResolutionLimited, Resolution, 30, 5}}};
+      {{"power law", TrueVerdict::kMirage, PowerLaw, 120, kEven, 3},
+       {"break", TrueVerdict::kBreakSurvives, ClearBreak, 60, kEven, 3},
+       {"gradual", TrueVerdict::kSmooth, Gradual, 15, 5, 2},
+       {"no change", TrueVerdict::kSmooth, NoChange, 15, 5, 2},
+       {"too few items", TrueVerdict::kResolutionLimited, Resolution, 30, 5, 3}}};
   for (const Kind& kind : kKinds) {
     for (const int m : kSizes) {
       for (const uint32_t n : kItems) {
@@ -243,7 +245,7 @@ void AddGrid(const Options& options, std::vector<Cell>& cells) {
           cell.families = is_clear ? kind.clear : kind.other;
           cell.even = kind.other;
           if (options.quick) {
-            cell.families = is_clear ? 3 : 0;
+            cell.families = is_clear ? kind.quick : 0;
             cell.even = std::min(cell.even, cell.families);
           }
           cell.draw = [setting, draw = kind.draw](CounterRng& rng) { return draw(rng, setting); };
