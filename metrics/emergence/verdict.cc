@@ -198,9 +198,10 @@ class Judgement {
     return counts_errors ? series_.target_length : std::nullopt;
   }
 
-  Scatter ScatterOfMetric() const {
+  Scatter ScatterOfMetric() {
+    scatter_ = law_ ? result_.law->tau : kUnknownScatter;
     Scatter scatter;
-    scatter.tau = law_ ? result_.law->tau : kUnknownScatter;
+    scatter.tau = scatter_;
     if (std::isfinite(series_.metric.lower_bound) && std::isfinite(series_.metric.upper_bound)) {
       scatter.kind = ScatterKind::kPower;
       const bool up = series_.metric.higher_is_better;
@@ -379,6 +380,15 @@ class Judgement {
                               shape.rise > kEmergentMinErrors * *shape.rise_standard_error);
   }
 
+  // The same, as if models did not scatter.
+  bool RiseIsBeyondSampling() const {
+    const CurveShape& shape = *result_.shape;
+    const double error =
+        std::hypot(SamplingError(curve_.front()), SamplingError(curve_[shape.ceiling]));
+    return shape.rise >= kEmergentMinRise * MetricRange() &&
+           shape.rise > kEmergentMinErrors * error;
+  }
+
   // Whether the composed law holds every measured value.
   struct Agreement {
     bool exists = false;
@@ -446,13 +456,21 @@ class Judgement {
       return Strengthen();
     }
     const Agreement composed = AgreementOf(&VerdictScale::composed);
-    if (improves && !rises && composed.exists && composed.holds) {
+    if (improves && !rises && !RiseIsBeyondSampling() && composed.exists && composed.holds) {
       Say(Verdict::kResolutionLimited);
       Add("RESOLUTION",
           "the counterpart improves, and what it composes to is too small for these test sets to "
           "show",
           {{"rise", shape.rise}});
       return Strengthen();
+    }
+    if (!rises && RiseIsBeyondSampling() && shape.h40.value_or(1) <= kEmergentMaxH40) {
+      Add("SCATTER",
+          fmt::format("the rise of {:.2f} is sudden and more than the items explain, but models of "
+                      "this family scatter by {:.0f} % of their error: replicates would settle it",
+                      shape.rise, 100 * scatter_),
+          {{"rise", shape.rise}, {"scatter", scatter_}});
+      return;
     }
     if (!shape.is_emergent) {
       Say(Verdict::kSmooth);
@@ -567,8 +585,11 @@ class Judgement {
                         : curve_.size() >= kModerateScales ? Strength::kModerate
                                                            : Strength::kWeak;
     const auto cap = [&](Strength most) { strength = std::max(strength, most); };
-    if (series_.composition == Composition::kArgmax && result_.verdict == Verdict::kMirage) {
+    if (result_.verdict == Verdict::kMirage) {
       cap(Strength::kModerate);
+      Add("MEANS_ONLY",
+          "positions of the targets and groups of items were not looked at: a smooth mean can hide "
+          "breaks there");
     }
     if (has_no_errors_) {
       cap(Strength::kWeak);
@@ -588,6 +609,8 @@ class Judgement {
   std::optional<SlopeBreak> law_;
   std::vector<CurvePoint> curve_;
   Trend trend_;
+  // Standard deviation of ln s between models, as the law has it.
+  double scatter_ = kUnknownScatter;
   size_t n_replicates_ = 0;
   size_t n_off_scale_ = 0;
   bool has_no_errors_ = false;

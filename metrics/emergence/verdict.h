@@ -8,6 +8,8 @@
 //  2. neither the metric nor the counterpart trends                 SMOOTH        NO_CHANGE
 //  3. the counterpart improves, the metric's rise is not
 //     significant, and its composition agrees with the counts       RESOLUTION_LIMITED
+//     (a sudden rise that items alone do not explain, but
+//     models scatter as much)                                       INSUFFICIENT  SCATTER
 //  4. the curve has no emergent shape (curve_shape.h)               SMOOTH        GRADUAL
 //  5. emergent, without a counterpart that a law can be fitted to   INSUFFICIENT  NO_COUNTERPART
 //  6. the counterpart gets worse over the take-off                  MIXED COUNTERPART_WORSENS
@@ -24,9 +26,10 @@
 // inside 99 % predictive bands (for the composition: at all scales together), not 90 % ones: at 90
 // %, one clear mirage in ten would fail by the luck of the draw.
 //
-// Strength: what five or six scales say is WEAK, likewise without n and
-// standard errors, and a break seen with one training a size; seven and eight scales and what rests
-// on the distribution of margins are MODERATE.
+// Strength: what five or six scales say is WEAK, likewise without n and standard errors, and a
+// break seen with one training a size; seven and eight scales are MODERATE, and so is every MIRAGE:
+// means do not show breaks at single positions of the targets or in groups of items (staggered ones
+// can add up to a smooth mean).
 //
 // Source: Schaeffer et al. 2023 (arXiv 2304.15004) for the question; the rules are Mirage's own.
 #ifndef MIRAGE_METRICS_EMERGENCE_VERDICT_H_

@@ -117,7 +117,8 @@ TEST(VerdictTest, AMirageShowsItsEvidence) {
   const VerdictSeries series = MakeFamily({.m = 10, .n = 1000}, Line, 5);
   const VerdictResult result = JudgeOf(series);
   EXPECT_EQ(result.verdict, Verdict::kMirage);
-  EXPECT_EQ(result.strength, Strength::kStrong);
+  EXPECT_EQ(result.strength, Strength::kModerate);
+  EXPECT_EQ(result.reasons.back().code, "MEANS_ONLY");
   EXPECT_EQ(CodeOf(result), "SMOOTH_LAW_PREDICTS");
   ASSERT_EQ(result.scales.size(), 10);
   EXPECT_TRUE(result.scales.back().held_out);

@@ -399,7 +399,7 @@ def words_on_abstention(cells: Sequence[Cell]) -> str:
     }
     words = (
         f"Of clear mirages {100 * share(clear, 'abstained')[1]:.1f} % are left undecided, and this "
-        "is built in: a composition and a forecast of 97 % bands each miss by chance now and then."
+        "is built in: a composition and a forecast of 99 % bands each miss by chance now and then."
     )
     if "3" in seeds:
         words += (
@@ -526,7 +526,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the simulated families")
+    parser.add_argument("--seed", type=int, default=2, help="of the simulated families")
     parser.add_argument("--quick", action="store_true", help="few families")
     parser.add_argument("--check", action="store_true", help="few families, against the document")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
