@@ -561,7 +561,7 @@ Json Share(uint64_t k, uint64_t n) { return {{"count", k}, {"interval", Interval
 using Keep = std::function<bool(const Family&)>;
 
 // Counts of the families that `keep` keeps.
-Json Row(std::string_view table, Json names, const std::vector<Family>& families,
+Json Row(std::string_view table, const Json& names, const std::vector<Family>& families,
          const Keep& keep) {
   uint64_t n = 0;
   uint64_t right = 0;
@@ -604,8 +604,8 @@ Json Row(std::string_view table, Json names, const std::vector<Family>& families
 
 Json Tables(const std::vector<Cell>& cells, const std::vector<Family>& families) {
   Json rows = Json::array();
-  const auto add = [&](std::string_view table, Json names, const Keep& keep) {
-    Json row = Row(table, std::move(names), families, keep);
+  const auto add = [&](std::string_view table, const Json& names, const Keep& keep) {
+    Json row = Row(table, names, families, keep);
     if (row["n"] != 0) rows.push_back(std::move(row));
   };
   const auto in = [](const Family& family, std::string_view group) {
