@@ -20,10 +20,10 @@ namespace mirage::metrics {
 // too: BootstrapOfCounts. Else it is BootstrapOfMeans with every row drawn singly. Both under their
 // own methods, "bootstrap_percentile" and "bootstrap_bca".
 //
-// For 100 000 values about 20 times faster than 10 000 resamples of them, for 0/1 values 50 times. INVALID_ARGUMENT: as
-// BootstrapOfMeans. FAILED_PRECONDITION: no BCa interval (bca.h).
-// Source: Efron (1979), Ann. Statist. 7, method 2 (theoretical calculation of the bootstrap
-// distribution); the inversion in sum_distribution.h.
+// For 100 000 values about 20 times faster than 10 000 resamples of them, for 0/1 values 50 times.
+// INVALID_ARGUMENT: as BootstrapOfMeans. FAILED_PRECONDITION: no BCa interval (bca.h). Source:
+// Efron (1979), Ann. Statist. 7, method 2 (theoretical calculation of the bootstrap distribution);
+// the inversion in sum_distribution.h.
 absl::StatusOr<BootstrapResult> BootstrapOfMean(std::span<const double> values,
                                                 const BootstrapOptions& options);
 

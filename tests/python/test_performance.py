@@ -71,7 +71,7 @@ def test_a_small_measurement(name: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     rows = [line.split("|") for line in done.stdout.splitlines() if line.startswith("|")]
-    assert len(rows) == {"gen": 3, "start": 4, "choices": 3, "statistics": 21, "fits": 4}[name]
+    assert len(rows) == {"gen": 3, "start": 4, "choices": 3, "statistics": 24, "fits": 4}[name]
     assert {len(row) for row in rows} == {len(performance.COLUMNS) + 2}
     assert str(tmp_path.home()) not in done.stdout
 

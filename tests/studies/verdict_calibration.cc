@@ -78,7 +78,7 @@ constexpr int kMostDraws = 30;
 
 struct Options {
   bool quick = false;
-  uint64_t seed = 1;
+  uint64_t seed = 2;
   int threads = 1;
   std::string families;
 };
