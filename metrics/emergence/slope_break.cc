@@ -608,6 +608,7 @@ absl::StatusOr<SlopeBreak> SlopeBreak::Create(std::span<const LawPoint> points,
            std::tuple(points[b].x, points[b].y, points[b].variance, b);
   });
   std::vector<LawPoint> sorted;
+  sorted.reserve(places.size());
   for (const size_t place : places) sorted.push_back(points[place]);
   if (sorted.empty() || sorted.front().x == sorted.back().x) {
     return absl::FailedPreconditionError("a law needs models of at least two scales");

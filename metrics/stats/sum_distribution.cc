@@ -157,8 +157,11 @@ class SumDistribution::Builder {
     }
     while (terms.size() > 1 && std::abs(terms.back()) < kNothing) terms.pop_back();
     const double last = static_cast<double>(terms.size()) * step;
-    for (double first = last; first < 2 * std::numbers::pi / kLattice;
-         first += kLookStep * static_cast<double>(kTerms)) {
+    constexpr double kBlock = kLookStep * static_cast<double>(kTerms);
+    const double range = 2 * std::numbers::pi / kLattice - last;
+    const int blocks = std::max(0, static_cast<int>(std::ceil(range / kBlock)));
+    for (int block = 0; block < blocks; ++block) {
+      const double first = last + block * kBlock;
       if (!IsNegligible(first)) {
         return absl::FailedPreconditionError(
             "the sum falls on a lattice, or has too few terms to be smooth: draw at random "

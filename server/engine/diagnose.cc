@@ -360,6 +360,7 @@ std::vector<const v1::Series*> SeriesDiagnosis::CounterpartsOf(const Job& job) {
   }
   std::sort(ranked.begin(), ranked.end());
   std::vector<const v1::Series*> counterparts;
+  counterparts.reserve(ranked.size());
   for (const auto& [rank, series] : ranked) counterparts.push_back(series);
   return counterparts;
 }
