@@ -158,10 +158,7 @@ class Judgement {
       if (!model.counterpart) continue;
       const auto quantity = ToLawQuantity(*series_.counterpart, scale_, UnitLength(),
                                           *model.counterpart, model.counterpart_error);
-      if (!quantity.ok()) {
-        ++n_off_scale_;
-        continue;
-      }
+      if (!quantity.ok()) continue;
       points.push_back({std::log(SizeOf(at.model)), quantity->log_q, quantity->variance});
       result_.law_models.push_back(at.model);
     }
@@ -612,7 +609,6 @@ class Judgement {
   // Standard deviation of ln s between models, as the law has it.
   double scatter_ = kUnknownScatter;
   size_t n_replicates_ = 0;
-  size_t n_off_scale_ = 0;
   bool has_no_errors_ = false;
   VerdictResult result_;
 };

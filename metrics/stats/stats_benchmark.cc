@@ -185,6 +185,15 @@ absl::StatusOr<BootstrapResult> BcaOfMean(std::span<const double> rows, int thre
                            .max_rows_singly = rows.size()});
 }
 
+// The interval as counters, for the comparison with peers.
+void Show(const absl::StatusOr<BootstrapResult>& result, benchmark::State& state) {
+  if (!result.ok()) return state.SkipWithError(std::string(result.status().message()).c_str());
+  state.counters["estimate"] = result->estimate;
+  state.counters["lower"] = result->interval.lower;
+  state.counters["upper"] = result->interval.upper;
+  state.counters["standard_error"] = result->standard_error;
+}
+
 // Arguments: rows, threads.
 void BmBcaOfMean(benchmark::State& state) {
   const std::vector<double> rows = MakeScores(static_cast<size_t>(state.range(0)), false).first;
@@ -193,11 +202,7 @@ void BmBcaOfMean(benchmark::State& state) {
     result = BcaOfMean(rows, static_cast<int>(state.range(1)));
     benchmark::DoNotOptimize(result);
   }
-  if (!result.ok()) return state.SkipWithError(std::string(result.status().message()).c_str());
-  state.counters["estimate"] = result->estimate;
-  state.counters["lower"] = result->interval.lower;
-  state.counters["upper"] = result->interval.upper;
-  state.counters["standard_error"] = result->standard_error;
+  Show(result, state);
 }
 BENCHMARK(BmBcaOfMean)
     ->Args({1000, 1})
@@ -217,11 +222,7 @@ void BmIdealBcaOfMean(benchmark::State& state) {
                                     .threads = static_cast<int>(state.range(1))});
     benchmark::DoNotOptimize(result);
   }
-  if (!result.ok()) return state.SkipWithError(std::string(result.status().message()).c_str());
-  state.counters["estimate"] = result->estimate;
-  state.counters["lower"] = result->interval.lower;
-  state.counters["upper"] = result->interval.upper;
-  state.counters["standard_error"] = result->standard_error;
+  Show(result, state);
 }
 BENCHMARK(BmIdealBcaOfMean)
     ->Args({1000, 1})

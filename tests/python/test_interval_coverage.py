@@ -29,7 +29,7 @@ Z95 = 1.959963984540054
 @pytest.fixture(scope="session")
 def program() -> Path:
     try:
-        return study.build()
+        return study.build(study.TARGET)
     except FileNotFoundError:
         pytest.skip("bazel is not installed: nobody builds the program")
 

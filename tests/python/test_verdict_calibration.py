@@ -27,7 +27,7 @@ import verdict_calibration as study  # noqa: E402
 @pytest.fixture(scope="session")
 def program() -> Path:
     try:
-        return study.build()
+        return study.build(study.TARGET)
     except FileNotFoundError:
         pytest.skip("bazel is not installed: nobody builds the program")
 

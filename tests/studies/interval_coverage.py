@@ -22,7 +22,6 @@ import argparse
 import json
 import math
 import os
-import subprocess
 import sys
 import tempfile
 import textwrap
@@ -31,6 +30,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from study_program import build, measure
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
@@ -56,32 +57,6 @@ SAME = {
 
 Cell = dict[str, Any]
 Key = tuple[Any, ...]
-
-
-# The program
-
-
-def build() -> Path:
-    """The program, built by Bazel."""
-
-    def bazel(*words: str) -> str:
-        command = ["bazel", *words]
-        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{' '.join(command)} exited {done.returncode}\n{done.stderr[-2000:]}")
-        return done.stdout.strip()
-
-    bazel("build", "--noshow_progress", TARGET)
-    folder = bazel("info", "--noshow_progress", "bazel-bin")
-    return Path(folder, TARGET.removeprefix("//").replace(":", "/"))
-
-
-def measure(program: Path, arguments: Sequence[str]) -> dict[str, Any]:
-    """The program's answer."""
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{program} exited {done.returncode}\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout)
 
 
 def is_exact(cell: Cell) -> bool:
@@ -603,7 +578,7 @@ def main() -> int:
         else:
             line = f"Other packages: {judge.versions()}."
     print(line, file=sys.stderr)
-    program = options.program or build()
+    program = options.program or build(TARGET)
     with tempfile.TemporaryDirectory(prefix="mirage-study-") as data:
         arguments = ["--seed", str(options.seed), "--threads", str(options.threads)]
         arguments += ["--quick"] if options.quick else []

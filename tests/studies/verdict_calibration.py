@@ -17,7 +17,6 @@ import argparse
 import json
 import os
 import re
-import subprocess
 import sys
 import textwrap
 import time
@@ -25,6 +24,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from study_program import build, measure
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
@@ -111,32 +112,6 @@ WHY_NOT_REACHED = {
         "with items that differ widely."
     ),
 }
-
-
-# The program
-
-
-def build() -> Path:
-    """The program, built by Bazel."""
-
-    def bazel(*words: str) -> str:
-        command = ["bazel", *words]
-        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{' '.join(command)} exited {done.returncode}\n{done.stderr[-2000:]}")
-        return done.stdout.strip()
-
-    bazel("build", "--noshow_progress", TARGET)
-    folder = bazel("info", "--noshow_progress", "bazel-bin")
-    return Path(folder, TARGET.removeprefix("//").replace(":", "/"))
-
-
-def measure(program: Path, arguments: Sequence[str]) -> dict[str, Any]:
-    """The program's answer."""
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{program} exited {done.returncode}\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout)
 
 
 # The tables
@@ -544,7 +519,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main() -> int:
     options = parse()
     began = time.monotonic()
-    program = options.program or build()
+    program = options.program or build(TARGET)
     arguments = ["--seed", str(options.seed), "--threads", str(options.threads)]
     arguments += ["--quick"] if options.quick or options.check else []
     arguments += ["--families", str(options.families)] if options.families else []
