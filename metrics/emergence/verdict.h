@@ -37,6 +37,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -56,6 +57,14 @@ inline constexpr size_t kVerdictMinScales = 5;
 // Level of the predictive bands.
 inline constexpr double kVerdictBandLevel = 0.99;
 
+// What each item of one model says, in any order; both columns have the same length.
+struct VerdictItems {
+  // Log-probability of the item's whole target, in nats, <= 0.
+  std::vector<double> log_p;
+  // Its score under the sharp metric, in [0, 1].
+  std::vector<double> scores;
+};
+
 // One model.
 struct VerdictModel {
   // Position on the x axis, > 0 and finite. Replicates share it.
@@ -69,6 +78,51 @@ struct VerdictModel {
   std::optional<double> counterpart;
   std::optional<double> counterpart_error;
   std::optional<double> counterpart_n;
+  // The same item by item; null where there are none. Shared, so that several series of one run
+  // need one copy.
+  std::shared_ptr<const VerdictItems> items;
+};
+
+// The counterpart in one part of the items: at one position of the targets, or in one stratum.
+struct VerdictPart {
+  // One model's value.
+  struct Value {
+    // NLL of a unit in nats, or share of wrong units: see `is_generated`; >= 0.
+    double mean = 0;
+    // From sampling items, >= 0.
+    double standard_error = 0;
+    // Items that have this part; 0 where the model has none: then the rest counts for nothing.
+    double n = 0;
+  };
+
+  // Position in the target from 0, counted from its end if `from_end`; absent for a stratum.
+  std::optional<size_t> position;
+  bool from_end = false;
+  // "field=value" of a stratum, declared by the documents and never by who solves them; empty for a
+  // position.
+  std::string stratum;
+  // What a model that knows nothing has there, > 0: the entropy of the gold units (nats) for
+  // log-probabilities, the error of the best constant answer for generations. Absent: unknown.
+  std::optional<double> chance;
+  // Whether the values are shares of wrong units in generated text, in [0, 1], and not mean NLL
+  // under teacher forcing.
+  bool is_generated = false;
+  // Share of all items that have this part, in (0, 1].
+  double item_share = 1;
+  // By model, in the order of VerdictSeries::models.
+  std::vector<Value> models;
+};
+
+// A further continuous counterpart. No law is fitted to it: it is only asked whether it agrees with
+// the primary one.
+struct VerdictOther {
+  // For texts of reasons only.
+  std::string name;
+  CurveMetric metric;
+  // By model, in the order of VerdictSeries::models; absent where the model has none.
+  std::vector<std::optional<double>> values;
+  // As many, >= 0; absent where unknown.
+  std::vector<std::optional<double>> standard_errors;
 };
 
 // One series.
@@ -83,7 +137,15 @@ struct VerdictSeries {
   // Whether the counterpart is per unit (NLL per token) rather than of the whole target (log p of
   // it).
   bool counterpart_per_unit = true;
+  // The counterpart's name, for texts of reasons only.
+  std::string counterpart_name;
+  // Answers at temperature 0: exact match says that the gold is the argmax, not a draw of it.
+  bool is_greedy = false;
   std::vector<VerdictModel> models;
+  // The counterpart at positions and in strata; empty where they were not looked at.
+  std::vector<VerdictPart> parts;
+  // Counterparts beside the primary one.
+  std::vector<VerdictOther> others;
 };
 
 struct VerdictOptions {
@@ -129,6 +191,19 @@ struct VerdictScale {
   std::optional<PredictedShare> forecast;
 };
 
+// A break that was found.
+struct VerdictBreak {
+  // Place in VerdictSeries::parts; absent for the mean.
+  std::optional<size_t> part;
+  // Where the law breaks, on the x axis.
+  double scale = 0;
+  double p_value = 1;
+  // Corrected by Holm over the parts of this series and the tests of each.
+  double q_value = 1;
+  // Share of the counterpart's whole fall that this part carries.
+  double share_of_fall = 1;
+};
+
 struct VerdictResult {
   Verdict verdict = Verdict::kInsufficient;
   // Absent for kInsufficient.
@@ -146,6 +221,8 @@ struct VerdictResult {
   // ln scale, ln q and variance behind it, for each model that has one, and its place.
   std::vector<LawPoint> law_points;
   std::vector<size_t> law_models;
+  // Of the mean and of the parts, the most significant first.
+  std::vector<VerdictBreak> breaks;
 };
 
 // The verdict. INVALID_ARGUMENT, with the field's place: scales, values, errors or n out of range;
