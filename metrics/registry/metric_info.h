@@ -12,6 +12,7 @@
 #include "metrics/kernels/choices.h"
 #include "metrics/kernels/generation.h"
 #include "metrics/kernels/likelihood.h"
+#include "metrics/kernels/token_log_probs.h"
 
 namespace mirage::metrics {
 
@@ -118,6 +119,7 @@ struct MetricInfo {
   double ChoiceScores::*choice = nullptr;
   double GenerationScores::*generation = nullptr;
   double LikelihoodScores::*likelihood = nullptr;
+  double TokenLogProbScores::*tokens = nullptr;
 };
 
 }  // namespace mirage::metrics

@@ -151,6 +151,9 @@ absl::Status Assign(const v1::MultipleChoiceColumns& columns, uint32_t n, Choice
   if (auto s = CheckOptional(columns.alternative_gold(), path("alternative_gold"), n); !s.ok()) {
     return s;
   }
+  if (auto s = ToOptionalCells(columns.choices(), path("choices"), total, view.texts); !s.ok()) {
+    return s;
+  }
   view.log_likelihoods = Span(columns.log_likelihoods());
   view.baseline_log_likelihoods = Span(columns.baseline_log_likelihoods());
   view.n_bytes = Span(columns.n_bytes());
@@ -194,8 +197,9 @@ absl::Status Assign(const v1::GenerationColumns& columns, uint32_t n, Generation
   return absl::OkStatus();
 }
 
-absl::Status Assign(const v1::LikelihoodColumns& columns, uint32_t n, LikelihoodBatchView& view) {
-  const auto path = [](std::string_view field) { return fmt::format("likelihood.{}", field); };
+absl::Status Assign(const v1::LikelihoodColumns& columns, std::string_view at, uint32_t n,
+                    LikelihoodBatchView& view) {
+  const auto path = [&](std::string_view field) { return fmt::format("{}.{}", at, field); };
   if (auto s = CheckRequired(columns.log_likelihoods(), path("log_likelihoods"), n); !s.ok()) {
     return s;
   }
@@ -204,11 +208,40 @@ absl::Status Assign(const v1::LikelihoodColumns& columns, uint32_t n, Likelihood
   if (auto s = CheckOptional(columns.n_words(), path("n_words"), n); !s.ok()) return s;
   if (auto s = CheckOptional(columns.n_tokens(), path("n_tokens"), n); !s.ok()) return s;
   if (auto s = CheckOptional(columns.is_greedy(), path("is_greedy"), n); !s.ok()) return s;
+  if (auto s = ToOptionalCells(columns.targets(), path("targets"), n, view.targets); !s.ok()) {
+    return s;
+  }
   view.log_likelihoods = Span(columns.log_likelihoods());
   view.n_bytes = Span(columns.n_bytes());
   view.n_chars = Span(columns.n_chars());
   view.n_words = Span(columns.n_words());
   view.n_tokens = Span(columns.n_tokens());
+  view.is_greedy = Span(columns.is_greedy());
+  return absl::OkStatus();
+}
+
+absl::Status Assign(const v1::TokenLogprobColumns& columns, uint32_t n, TokenBatchView& view) {
+  if (columns.of_output()) {
+    return absl::UnimplementedError(
+        "token_logprobs.of_output: this server scores the tokens of the gold text, not those of "
+        "the output; leave them out");
+  }
+  if (auto s = CheckRequired(columns.n_tokens(), "token_logprobs.n_tokens", n); !s.ok()) return s;
+  if (auto s = ToOffsets(columns.n_tokens(), "token_logprobs.n_tokens", n, view.tokens); !s.ok()) {
+    return s;
+  }
+  const size_t total = n == 0 ? 0 : view.tokens.back();
+  if (auto s = CheckRequired(columns.log_probs(), "token_logprobs.log_probs", total); !s.ok()) {
+    return s;
+  }
+  if (auto s = CheckOptional(columns.is_greedy(), "token_logprobs.is_greedy", total); !s.ok()) {
+    return s;
+  }
+  if (auto s = ToOptionalCells(columns.tokens(), "token_logprobs.tokens", total, view.texts);
+      !s.ok()) {
+    return s;
+  }
+  view.log_probs = Span(columns.log_probs());
   view.is_greedy = Span(columns.is_greedy());
   return absl::OkStatus();
 }
@@ -221,18 +254,37 @@ absl::Status BatchView::Assign(const v1::SampleBatch& batch) {
     return absl::ResourceExhaustedError(fmt::format(
         "n_samples is {}, over the limit of {}: send smaller batches", n, kMaxBatchSamples));
   }
+  token_logprobs.tokens.clear();
+  gold_likelihood.log_likelihoods = {};
+  gold_recorded = {};
   // Better refused than taken and not used.
-  if (batch.has_token_logprobs()) {
+  if (!batch.has_generation() && (batch.has_token_logprobs() || batch.has_gold_likelihood())) {
     return absl::UnimplementedError(
-        "token_logprobs: this server does not score them yet; leave them out");
+        fmt::format("{}: this server takes it beside a generation only; leave it out",
+                    batch.has_token_logprobs() ? "token_logprobs" : "gold_likelihood"));
+  }
+  if (batch.has_token_logprobs()) {
+    if (auto s = server::Assign(batch.token_logprobs(), n, token_logprobs); !s.ok()) return s;
   }
   if (batch.has_gold_likelihood()) {
-    return absl::UnimplementedError(
-        "gold_likelihood: this server does not score it beside a generation yet; send it as the "
-        "likelihood of a task of its own");
+    const v1::LikelihoodColumns& columns = batch.gold_likelihood();
+    if (columns.scope() == v1::LikelihoodColumns::Scope::DOCUMENT) {
+      return absl::InvalidArgumentError(
+          "gold_likelihood.scope is DOCUMENT: beside a generation stands the log-likelihood of its "
+          "gold answer, GOLD_PROBE");
+    }
+    if (auto s = server::Assign(columns, "gold_likelihood", n, gold_likelihood); !s.ok()) return s;
+    if (auto s = CheckOptional(columns.recorded(), "gold_likelihood.recorded", n); !s.ok()) {
+      return s;
+    }
+    gold_recorded = Span(columns.recorded());
   }
   if (auto s = ToCells(batch.keys().doc_id(), "keys.doc_id", n, doc_id); !s.ok()) return s;
   if (auto s = ToOptionalCells(batch.keys().doc_hash(), "keys.doc_hash", n, doc_hash); !s.ok()) {
+    return s;
+  }
+  if (auto s = ToOptionalCells(batch.keys().prompt_hash(), "keys.prompt_hash", n, prompt_hash);
+      !s.ok()) {
     return s;
   }
   if (auto s = ToOptionalCells(batch.keys().variant(), "keys.variant", n, variant); !s.ok()) {
@@ -254,7 +306,7 @@ absl::Status BatchView::Assign(const v1::SampleBatch& batch) {
     case v1::SampleBatch::kGeneration:
       return server::Assign(batch.generation(), n, generation);
     case v1::SampleBatch::kLikelihood:
-      return server::Assign(batch.likelihood(), n, likelihood);
+      return server::Assign(batch.likelihood(), "likelihood", n, likelihood);
     case v1::SampleBatch::kTrials:
     case v1::SampleBatch::kVectors:
       return absl::UnimplementedError(

@@ -38,6 +38,7 @@ struct ChoiceBatchView {
   Offsets golds_at;  // n + 1
   std::span<const uint32_t> golds;
   std::span<const int32_t> alternative_gold;  // n or none
+  TextCells texts;                            // flattened by `choices`, or none
 };
 
 // Generation.
@@ -59,6 +60,15 @@ struct LikelihoodBatchView {
   std::span<const uint32_t> n_words;
   std::span<const uint32_t> n_tokens;
   std::span<const bool> is_greedy;
+  TextCells targets;  // n or none
+};
+
+// Log-probabilities of the gold text's tokens.
+struct TokenBatchView {
+  Offsets tokens;  // n + 1; empty where the batch has none
+  std::span<const double> log_probs;
+  std::span<const bool> is_greedy;
+  TextCells texts;
 };
 
 // A whole batch; it must outlive the view.
@@ -67,11 +77,17 @@ struct BatchView {
   TextCells doc_id;
   // n cells or none.
   TextCells doc_hash;
+  TextCells prompt_hash;
   TextCells variant;
   // The one that the batch's evidence names is filled.
   ChoiceBatchView choices;
   GenerationBatchView generation;
   LikelihoodBatchView likelihood;
+  // Beside a generation; empty where the batch has none.
+  TokenBatchView token_logprobs;
+  LikelihoodBatchView gold_likelihood;
+  // Whether sample i has a gold likelihood; empty where all or none have.
+  std::span<const bool> gold_recorded;
 
   // INVALID_ARGUMENT with the field's path for columns that disagree in length,
   // for a batch without evidence, or over the limits. Replaces *this; buffers are

@@ -256,6 +256,7 @@ absl::Status IngestSession::Finish(const v1::IngestFinish& finish, v1::IngestRes
                     finish.notes(i).task()));
   }
   finished_ = true;
+  for (const auto& scorer : run_->scorers) scorer->Finish();
   run_->issues.assign(finish.issues().begin(), finish.issues().end());
   for (const v1::TaskNote& note : finish.notes()) {
     for (v1::RunTask& task : *run_->run.mutable_tasks()) {

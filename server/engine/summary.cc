@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numbers>
 #include <optional>
 #include <utility>
@@ -40,6 +41,15 @@ struct Estimate {
   uint64_t n = 0;
   uint64_t n_infinite = 0;
 };
+
+// Without the rows that have none.
+std::vector<double> Known(const std::vector<double>& column) {
+  std::vector<double> known;
+  known.reserve(column.size());
+  std::copy_if(column.begin(), column.end(), std::back_inserter(known),
+               [](double x) { return !std::isnan(x); });
+  return known;
+}
 
 std::optional<ConfidenceInterval> Optional(absl::StatusOr<ConfidenceInterval> interval) {
   if (!interval.ok()) return std::nullopt;
@@ -682,14 +692,14 @@ class TaskSummarizer {
       }
       case Evidence::kLikelihood:
         input.kind = metrics::RiskMetricKind::kExactMatch;
-        set(metrics::ExactMatchDistortion(scorer_->log_p_targets(), seed));
+        set(metrics::ExactMatchDistortion(scorer_->rows().log_p, seed));
         break;
       case Evidence::kGeneration:
         input.kind = metrics::RiskMetricKind::kEditDistanceOnly;
         input.unit = scorer_->unit_name();
         if (IsUnavailable("token_edit_distance")) break;
-        set(metrics::EditDistanceDistortion(scorer_->edit_distances(), scorer_->target_lengths(),
-                                            seed));
+        set(metrics::EditDistanceDistortion(Known(scorer_->rows().edit_distance),
+                                            Known(scorer_->rows().target_length), seed));
         break;
       case Evidence::kDocument:
       case Evidence::kTokenLogProbs:

@@ -10,6 +10,7 @@
 
 #include "metrics/kernels/choices.h"
 #include "metrics/kernels/likelihood.h"
+#include "metrics/kernels/token_log_probs.h"
 #include "metrics/registry/registry.h"
 
 namespace mirage::server {
@@ -72,6 +73,59 @@ std::span<const T> Slice(std::span<const T> cells, uint32_t begin, uint32_t end)
   return cells.empty() ? cells : cells.subspan(begin, end - begin);
 }
 
+// White space of ASCII.
+constexpr std::string_view kSpace = " \t\n\v\f\r";
+
+// Without outer white space.
+std::string_view Trimmed(std::string_view text) {
+  const size_t begin = text.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(kSpace) + 1 - begin);
+}
+
+absl::uint128 Digest(std::string_view text) { return Hash(text.data(), text.size()); }
+
+// 0 for a column that was not sent, and for an empty cell.
+absl::uint128 DigestOfCell(const TextCells& cells, uint32_t i) {
+  return cells.empty() || cells[i].empty() ? 0 : Digest(cells[i]);
+}
+
+// Replaces `units` by fingerprints of the text's units; those of code points and bytes are they
+// themselves. Stops after `most` units.
+void Fingerprints(std::string_view text, metrics::TextUnit unit, size_t most,
+                  std::vector<uint64_t>& units) {
+  units.clear();
+  size_t at = 0;
+  switch (unit) {
+    case metrics::TextUnit::kBytes:
+      for (; at < text.size() && units.size() < most; ++at) {
+        units.push_back(static_cast<unsigned char>(text[at]));
+      }
+      return;
+    case metrics::TextUnit::kCodepoints:
+      while (at < text.size() && units.size() < most) {
+        units.push_back(metrics::NextCodepoint(text, at));
+      }
+      return;
+    case metrics::TextUnit::kWords:
+      while (at < text.size() && units.size() < most) {
+        size_t begin = at;
+        size_t end = at;
+        // To the first code point of a word, then past its last one.
+        while (begin < text.size() && metrics::IsWhiteSpace(metrics::NextCodepoint(text, at))) {
+          begin = at;
+        }
+        if (begin == text.size()) return;
+        end = at;
+        while (at < text.size() && !metrics::IsWhiteSpace(metrics::NextCodepoint(text, at))) {
+          end = at;
+        }
+        units.push_back(XXH3_64bits(text.data() + begin, end - begin));
+      }
+      return;
+  }
+}
+
 template <typename T>
 std::optional<T> Cell(std::span<const T> cells, uint32_t i) {
   return cells.empty() ? std::nullopt : std::optional<T>(cells[i]);
@@ -82,6 +136,7 @@ std::optional<T> Cell(std::span<const T> cells, uint32_t i) {
 TaskScorer::TaskScorer(const v1::RunTask& about, std::string filter, metrics::TextUnit unit)
     : about_(&about),
       filter_(std::move(filter)),
+      unit_(unit),
       unit_name_(metrics::TextUnitName(unit)),
       generation_({.unit = unit,
                    .normalize = {.ignore_case = about.normalization().ignore_case(),
@@ -119,13 +174,34 @@ absl::Status TaskScorer::Start(const v1::SampleBatch& batch) {
   // What the run says of itself saves growing step by step; it is not trusted with memory.
   const size_t n = std::min<uint64_t>(about_->n_samples_effective(), kMostReserved);
   keys_.reserve(n);
-  if (*evidence_ == Evidence::kLikelihood) log_p_targets_.reserve(n);
+  for (auto* digests : {&rows_.doc_hash, &rows_.prompt_hash, &rows_.gold, &rows_.variant}) {
+    digests->reserve(n);
+  }
+  rows_.log_p.reserve(n);
+  if (*evidence_ == Evidence::kChoices) rows_.margin.reserve(n);
   if (*evidence_ == Evidence::kGeneration) {
-    edit_distances_.reserve(n);
-    target_lengths_.reserve(n);
+    rows_.edit_distance.reserve(n);
+    rows_.target_length.reserve(n);
   }
   if (batch.generation().has_output_ids()) unit_name_ = batch.generation().output_ids().tokenizer();
   return absl::OkStatus();
+}
+
+void TaskScorer::StartGoldEvidence(const v1::SampleBatch& batch) {
+  const bool has_tokens = batch.has_token_logprobs();
+  if (!has_tokens && !batch.has_gold_likelihood()) return;
+  for (const MetricInfo& info : metrics::AllMetrics()) {
+    // A sharp metric of the gold's tokens is not what the harness scored.
+    if (info.sharp || !info.in_runs) continue;
+    const bool wanted =
+        (info.evidence == Evidence::kLikelihood && info.likelihood != nullptr) ||
+        (has_tokens && info.evidence == Evidence::kTokenLogProbs && info.tokens != nullptr);
+    if (!wanted || std::any_of(computed_.begin(), computed_.end(),
+                               [&](const ComputedMetric& c) { return c.info == &info; })) {
+      continue;
+    }
+    computed_.push_back({.info = &info, .n_undefined = n_samples_});
+  }
 }
 
 void TaskScorer::Refuse(uint32_t i, std::string field, std::string message,
@@ -222,7 +298,45 @@ bool TaskScorer::CheckGenerationSample(uint32_t i, v1::IngestResponse* response)
            response);
     return false;
   }
+  return CheckGoldEvidence(i, response);
+}
+
+bool TaskScorer::CheckGoldEvidence(uint32_t i, v1::IngestResponse* response) {
+  if (const TokenBatchView& t = view_.token_logprobs; !t.tokens.empty()) {
+    for (uint32_t k = t.tokens[i]; k < t.tokens[i + 1]; ++k) {
+      if (!IsBadLogProbability(t.log_probs[k])) continue;
+      Refuse(i, fmt::format("samples[{}].token_logprobs.log_probs[{}]", i, k - t.tokens[i]),
+             BadLogProbability(t.log_probs[k]), response);
+      return false;
+    }
+  }
+  if (const auto gold = GoldLikelihood(i); gold.has_value() && IsBadLogProbability(*gold)) {
+    Refuse(i, fmt::format("samples[{}].gold_likelihood.log_likelihood", i),
+           BadLogProbability(*gold), response);
+    return false;
+  }
   return true;
+}
+
+std::optional<double> TaskScorer::GoldLikelihood(uint32_t i) const {
+  if (!view_.gold_recorded.empty() && !view_.gold_recorded[i]) return std::nullopt;
+  return Cell(view_.gold_likelihood.log_likelihoods, i);
+}
+
+void TaskScorer::StartRow(uint32_t i) {
+  rows_.doc_hash.push_back(DigestOfCell(view_.doc_hash, i));
+  rows_.prompt_hash.push_back(DigestOfCell(view_.prompt_hash, i));
+  rows_.variant.push_back(DigestOfCell(view_.variant, i));
+  rows_.gold.push_back(0);
+  rows_.log_p.push_back(kNan);
+  if (*evidence_ == Evidence::kChoices) rows_.margin.push_back(kNan);
+  if (*evidence_ == Evidence::kGeneration) {
+    rows_.edit_distance.push_back(kNan);
+    rows_.target_length.push_back(kNan);
+    rows_.gold.back() = Digest(Trimmed(view_.generation.targets[view_.generation.targets_at[i]]));
+  } else if (*evidence_ == Evidence::kLikelihood && !view_.likelihood.targets.empty()) {
+    rows_.gold.back() = Digest(Trimmed(view_.likelihood.targets[i]));
+  }
 }
 
 bool TaskScorer::CheckLikelihoodSample(uint32_t i, v1::IngestResponse* response) {
@@ -293,6 +407,9 @@ void TaskScorer::ScoreChoiceSample(uint32_t i, const v1::SampleBatch& batch) {
   for (size_t m = 0; m < computed_.size(); ++m) {
     values_[m * view_.n + i] = scores.*computed_[m].info->choice;
   }
+  rows_.log_p.back() = scores.log_p_gold;
+  rows_.margin.back() = scores.margin;
+  if (!c.texts.empty()) rows_.gold.back() = Digest(Trimmed(c.texts[begin + golds_.front()]));
   const auto n_golds = static_cast<uint32_t>(golds_.size());
   const auto shape = std::find_if(shapes_.begin(), shapes_.end(), [&](const ShapeCount& s) {
     return s.n_choices == n_choices && s.n_golds == n_golds;
@@ -325,7 +442,7 @@ void TaskScorer::ScoreLikelihoodSample(uint32_t i) {
   const LikelihoodBatchView& l = view_.likelihood;
   const double ll = l.log_likelihoods[i];
   if (*evidence_ == Evidence::kDocument) return;  // ratios of sums: AddReported sees to them
-  log_p_targets_.push_back(ll);
+  rows_.log_p.back() = ll;
   const metrics::LikelihoodScores scores = metrics::ScoreLikelihood({
       .log_likelihood = ll,
       .n_tokens = Cell(l.n_tokens, i),
@@ -345,8 +462,11 @@ void TaskScorer::ScoreGenerationSample(uint32_t i, const v1::SampleBatch& batch)
   const uint32_t first_output = g.outputs_at[i];
   const uint32_t n_outputs = g.outputs_at[i + 1] - first_output;
   // Repeated outputs count by their mean: the sample stays the unit of inference.
-  for (size_t m = 0; m < computed_.size(); ++m) values_[m * view_.n + i] = 0;
+  for (size_t m = 0; m < computed_.size(); ++m) {
+    if (computed_[m].info->generation != nullptr) values_[m * view_.n + i] = 0;
+  }
   double edits = 0, length = 0, exact_matches = 0, similarity = 0;
+  uint32_t nearest = first_target;
   for (uint32_t o = first_output; o < first_output + n_outputs; ++o) {
     // Neither call fails: CheckGenerationSample made sure of a target.
     metrics::GenerationScores scores =
@@ -359,8 +479,10 @@ void TaskScorer::ScoreGenerationSample(uint32_t i, const v1::SampleBatch& batch)
       scores.exact_match = exact_match;
     }
     for (size_t m = 0; m < computed_.size(); ++m) {
+      if (computed_[m].info->generation == nullptr) continue;
       values_[m * view_.n + i] += scores.*computed_[m].info->generation / n_outputs;
     }
+    if (o == first_output) nearest = first_target + scores.target_index;
     exact_matches += scores.exact_match;
     similarity += scores.edit_similarity / n_outputs;
     edits += scores.token_edit_distance / n_outputs;
@@ -384,12 +506,138 @@ void TaskScorer::ScoreGenerationSample(uint32_t i, const v1::SampleBatch& batch)
       return;
     }
   }
+  ScoreGoldEvidence(i);
   if (std::isnan(edits)) {
     ++n_too_long_;
     return;
   }
-  edit_distances_.push_back(edits);
-  target_lengths_.push_back(length);
+  rows_.edit_distance.back() = edits;
+  rows_.target_length.back() = length;
+  AddPositions(i, nearest);
+}
+
+void TaskScorer::AddPositions(uint32_t i, uint32_t target) {
+  const GenerationBatchView& g = view_.generation;
+  const size_t n_outputs = g.outputs_at[i + 1] - g.outputs_at[i];
+  const auto widen = [](std::span<const uint32_t> ids, std::vector<uint64_t>& units) {
+    units.assign(ids.begin(), ids.end());
+  };
+  if (output_units_.size() < n_outputs) output_units_.resize(n_outputs);
+  if (g.target_ids.empty()) {
+    Fingerprints(g.targets[target], unit_, kMaxPositionedUnits + 1, target_units_);
+  } else {
+    widen(g.target_ids[target], target_units_);
+  }
+  output_spans_.clear();
+  // Outputs beside a target that is not looked at need not be cut.
+  const bool is_looked_at = target_units_.size() <= kMaxPositionedUnits;
+  for (size_t o = 0; o < n_outputs; ++o) {
+    const size_t at = g.outputs_at[i] + o;
+    std::vector<uint64_t>& units = output_units_[o];
+    units.clear();
+    if (is_looked_at && g.output_ids.empty()) {
+      Fingerprints(g.outputs[at], unit_, g.outputs[at].size(), units);
+    } else if (is_looked_at) {
+      widen(g.output_ids[at], units);
+    }
+    output_spans_.emplace_back(units);
+  }
+  generated_positions_.AddMatches(target_units_, output_spans_);
+}
+
+void TaskScorer::ScoreGoldEvidence(uint32_t i) {
+  const TokenBatchView& t = view_.token_logprobs;
+  const uint32_t first_token = t.tokens.empty() ? 0 : t.tokens[i];
+  const uint32_t n_tokens = t.tokens.empty() ? 0 : t.tokens[i + 1] - first_token;
+  const std::optional<double> probe = GoldLikelihood(i);
+  if (n_tokens == 0 && !probe.has_value()) return;
+  ++n_with_log_p_;
+  const GenerationBatchView& g = view_.generation;
+  std::string_view target = Trimmed(g.targets[g.targets_at[i]]);
+  metrics::LikelihoodView text;
+  std::optional<metrics::TokenLogProbScores> by_token;
+  if (n_tokens > 0) {
+    const auto log_probs = t.log_probs.subspan(first_token, n_tokens);
+    any_log_p_ |= std::any_of(log_probs.begin(), log_probs.end(), [](double x) { return x != 0; });
+    uint32_t begin = 0;
+    uint32_t end = n_tokens;
+    if (!t.texts.empty()) {
+      spelling_.clear();
+      for (uint32_t k = 0; k < n_tokens; ++k) spelling_ += t.texts[first_token + k];
+      const size_t lead = std::min(spelling_.find_first_not_of(kSpace), spelling_.size());
+      const std::string_view spelled = std::string_view(spelling_).substr(lead);
+      std::string_view found;
+      for (uint32_t k = g.targets_at[i]; k < g.targets_at[i + 1]; ++k) {
+        const std::string_view accepted = Trimmed(g.targets[k]);
+        if (accepted.size() > found.size() && spelled.starts_with(accepted)) found = accepted;
+      }
+      if (found.empty()) {
+        ++n_unspelled_;
+      } else {
+        target = found;
+        size_t at = 0;
+        end = 0;
+        for (uint32_t k = 0; k < n_tokens; ++k) {
+          const size_t next = at + t.texts[first_token + k].size();
+          if (next <= lead) begin = k + 1;
+          if (at < lead + found.size()) end = k + 1;
+          at = next;
+        }
+      }
+    }
+    const auto own = log_probs.subspan(begin, end - begin);
+    greedy_hits_.clear();
+    for (uint32_t k = begin; k < end && !t.is_greedy.empty(); ++k) {
+      greedy_hits_.push_back(t.is_greedy[first_token + k] ? 1 : 0);
+    }
+    // Does not fail: CheckGoldEvidence saw the values.
+    by_token = *metrics::ScoreTokenLogProbs({.log_probs = own, .greedy_hits = greedy_hits_});
+    text.log_likelihood = by_token->log_p_target;
+    text.n_tokens = end - begin;
+    target_units_.clear();
+    for (uint32_t k = begin; k < end && !t.texts.empty(); ++k) {
+      const std::string_view token = t.texts[first_token + k];
+      target_units_.push_back(XXH3_64bits(token.data(), token.size()));
+    }
+    token_positions_.AddTokens(target_units_, own);
+  } else {
+    any_log_p_ |= *probe != 0;
+    text.log_likelihood = *probe;
+    text.n_tokens = Cell(view_.gold_likelihood.n_tokens, i);
+    // A hook that does not know the number writes 0.
+    if (text.n_tokens == 0u) text.n_tokens.reset();
+  }
+  text.n_bytes = static_cast<uint32_t>(target.size());
+  text.n_chars = static_cast<uint32_t>(metrics::CountCodepoints(target));
+  rows_.log_p.back() = text.log_likelihood;
+  const metrics::LikelihoodScores scores = metrics::ScoreLikelihood(text);
+  for (size_t m = 0; m < computed_.size(); ++m) {
+    const MetricInfo& info = *computed_[m].info;
+    if (info.likelihood != nullptr) {
+      values_[m * view_.n + i] = scores.*info.likelihood;
+    } else if (info.tokens != nullptr && by_token.has_value()) {
+      values_[m * view_.n + i] = (*by_token).*info.tokens;
+    }
+  }
+}
+
+std::optional<double> TaskScorer::mean_target_units() const {
+  const PositionScores& positions =
+      token_positions_.lengths().count() > 0 ? token_positions_ : generated_positions_;
+  return positions.lengths().mean();
+}
+
+void TaskScorer::Finish() {
+  if (n_with_log_p_ == 0 || any_log_p_) return;
+  log_probs_missing_ = true;
+  n_with_log_p_ = 0;
+  n_unspelled_ = 0;
+  token_positions_ = PositionScores();
+  std::fill(rows_.log_p.begin(), rows_.log_p.end(), kNan);
+  for (ComputedMetric& metric : computed_) {
+    if (metric.info->evidence == *evidence_) continue;
+    metric = {.info = metric.info, .n_undefined = n_samples_};
+  }
 }
 
 bool TaskScorer::MayBeVerdict(const v1::ScoreColumn& column) const {
@@ -491,6 +739,8 @@ void TaskScorer::AddComputed() {
 }
 
 void TaskScorer::AddReported(const v1::SampleBatch& batch) {
+  rows_.reported.resize(reported_.size());
+  for (std::vector<double>& cells : rows_.reported) cells.resize(rows_.log_p.size(), kNan);
   for (int c = 0; c < batch.scores_size(); ++c) {
     const v1::ScoreColumn& column = batch.scores(c);
     ReportedMetricColumn& reported = reported_[column_of_[static_cast<size_t>(c)]];
@@ -507,11 +757,17 @@ void TaskScorer::AddReported(const v1::SampleBatch& batch) {
     // The column of Mirage's own values to compare with, if it has a definition.
     const double* own = nullptr;
     for (size_t m = 0; m < computed_.size(); ++m) {
-      if (computed_[m].info->name == column.metric()) own = &values_[m * view_.n];
+      const MetricInfo& computed = *computed_[m].info;
+      if (computed.evidence == *evidence_ && computed.name == column.metric()) {
+        own = &values_[m * view_.n];
+      }
     }
+    std::vector<double>& cells = rows_.reported[column_of_[static_cast<size_t>(c)]];
+    size_t row = first_row_;
     gathered_.clear();
     for (uint32_t i = 0; i < view_.n; ++i) {
       if (!accepted_[i]) continue;
+      const size_t at = row++;
       const double value = column.values(static_cast<int>(i));
       if (std::isnan(value)) {
         ++reported.n_missing;
@@ -526,6 +782,7 @@ void TaskScorer::AddReported(const v1::SampleBatch& batch) {
         }
         continue;
       }
+      cells[at] = value;
       if (!weighted) {
         gathered_.push_back(value);
         if (own != nullptr && !std::isnan(own[i]) && gold_is_told_[i] == 0) {
@@ -562,6 +819,17 @@ void TaskScorer::AddDigest(uint32_t i) {
         const std::string_view output = view_.generation.outputs[o];
         evidence = evidence * 31 + Hash(output.data(), output.size());
       }
+      if (const TokenBatchView& t = view_.token_logprobs;
+          !t.tokens.empty() && t.tokens[i] < t.tokens[i + 1]) {
+        evidence = evidence * 31 + HashSpan(Slice(t.log_probs, t.tokens[i], t.tokens[i + 1]));
+        // Which of them are the target's own depends on the texts.
+        for (uint32_t k = t.tokens[i]; k < t.tokens[i + 1] && !t.texts.empty(); ++k) {
+          evidence = evidence * 31 + Digest(t.texts[k]);
+        }
+      }
+      if (const auto gold = GoldLikelihood(i); gold.has_value()) {
+        evidence = evidence * 31 + Hash(&*gold, sizeof(*gold));
+      }
       break;
     case Evidence::kLikelihood:
     case Evidence::kDocument:
@@ -582,6 +850,13 @@ absl::Status TaskScorer::Add(const v1::SampleBatch& batch, bool return_scores,
                              v1::IngestResponse* response) {
   if (auto status = view_.Assign(batch); !status.ok()) return status;
   if (auto status = Start(batch); !status.ok()) return status;
+  StartGoldEvidence(batch);
+  if (batch.generation().has_temperature() && !temperatures_differ_) {
+    const double temperature = batch.generation().temperature();
+    temperatures_differ_ = temperature_.value_or(temperature) != temperature;
+    temperature_ = temperature;
+    if (temperatures_differ_) temperature_.reset();
+  }
   const uint32_t n = view_.n;
   accepted_.assign(n, 1);
   gold_is_told_.assign(n, 0);
@@ -592,21 +867,25 @@ absl::Status TaskScorer::Add(const v1::SampleBatch& batch, bool return_scores,
   log_p_above_chance_.clear();
   shapes_.clear();
   values_.assign(computed_.size() * n, kNan);
+  first_row_ = rows_.log_p.size();
   MatchColumns(batch);
 
   for (uint32_t i = 0; i < n; ++i) {
     switch (*evidence_) {
       case Evidence::kChoices:
         if (!CheckChoiceSample(i, response) || !AcceptKey(i, response)) continue;
+        StartRow(i);
         ScoreChoiceSample(i, batch);
         break;
       case Evidence::kGeneration:
         if (!CheckGenerationSample(i, response) || !AcceptKey(i, response)) continue;
+        StartRow(i);
         ScoreGenerationSample(i, batch);
         break;
       case Evidence::kLikelihood:
       case Evidence::kDocument:
         if (!CheckLikelihoodSample(i, response) || !AcceptKey(i, response)) continue;
+        StartRow(i);
         ScoreLikelihoodSample(i);
         break;
       case Evidence::kTokenLogProbs:
@@ -627,7 +906,10 @@ absl::Status TaskScorer::Add(const v1::SampleBatch& batch, bool return_scores,
     }
     scores->mutable_values()->Reserve(static_cast<int>(values_.size()));
     for (uint32_t i = 0; i < n; ++i) {
-      for (size_t m = 0; m < computed_.size(); ++m) scores->add_values(values_[m * n + i]);
+      for (size_t m = 0; m < computed_.size(); ++m) {
+        const bool is_held_back = computed_[m].info->evidence != *evidence_ && !any_log_p_;
+        scores->add_values(is_held_back ? kNan : values_[m * n + i]);
+      }
     }
   }
   return absl::OkStatus();

@@ -1,15 +1,17 @@
 // Scores the samples of one task under one filter, batch by batch.
 //
 // Every batch goes through the kernels once. What stays is small: exact mergeable
-// accumulators for each metric, the sample keys, and the few numbers a sample that
-// the risk of a sharp metric is computed from. Texts are dropped after scoring.
+// accumulators for each metric, the sample keys, and of each sample the few numbers and digests
+// of SampleRows. Texts are dropped after scoring.
 //
-// Memory: about 30 bytes a sample for the key, 8 to 16 for the risk.
+// Memory: about 30 bytes a sample for the key and 90 for its row; see sample_rows.h, and
+// position_scores.h for what does not grow with the samples.
 #ifndef MIRAGE_SERVER_ENGINE_TASK_SCORER_H_
 #define MIRAGE_SERVER_ENGINE_TASK_SCORER_H_
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,6 +21,7 @@
 #include "metrics/emergence/distortion.h"
 #include "metrics/kernels/calibration.h"
 #include "metrics/kernels/generation.h"
+#include "metrics/kernels/token_log_probs.h"
 #include "metrics/registry/metric_info.h"
 #include "metrics/stats/moments.h"
 #include "metrics/text/units.h"
@@ -27,6 +30,8 @@
 #include "mirage/v1/sample.pb.h"
 #include "server/engine/batch_view.h"
 #include "server/engine/gold.h"
+#include "server/engine/position_scores.h"
+#include "server/engine/sample_rows.h"
 
 namespace mirage::server {
 
@@ -92,7 +97,22 @@ class TaskScorer {
   // log-probability, gold out of range) are described in `response`, the rest
   // counts. INVALID_ARGUMENT when the batch as a whole is malformed or its
   // evidence differs from the batches before; nothing of it counts then.
+  //
+  // Log-probabilities of the gold text beside a generation. log p(target) is that of the target's
+  // own tokens: those that hold some of its text, where the tokens' texts are known and begin with
+  // it (outer white space removed; with several accepted answers the longest). A delimiter before
+  // it and a stop token after it are in no metric and no position: exact match does not ask for
+  // them. Where the texts are unknown, or spell something else, every token counts. A gold probe
+  // counts as it is, and only where a sample has no tokens.
+  //
+  // Scores of such metrics in `response` are NaN as long as every log-probability of the task is
+  // exactly 0 (see Finish).
   absl::Status Add(const v1::SampleBatch& batch, bool return_scores, v1::IngestResponse* response);
+
+  // To be called once, after the last batch. Log-probabilities beside generations that are exactly
+  // 0 over the whole task were not recorded (a client that samples at a temperature near 0, or
+  // writes 0 where it knows none): what was made of them is taken back.
+  void Finish();
 
   const v1::RunTask& about() const { return *about_; }
   const std::string& filter() const { return filter_; }
@@ -116,6 +136,13 @@ class TaskScorer {
   std::string Withheld() const;
   // Samples of several megabytes of output and target, which are not compared.
   uint64_t n_too_long() const { return n_too_long_; }
+  // Generations with a log-likelihood of their gold text whose gold is verified; 0 where
+  // log_probs_missing().
+  uint64_t n_with_log_p() const { return n_with_log_p_; }
+  // Those of them whose tokens' texts do not begin with an accepted answer: all tokens count.
+  uint64_t n_unspelled() const { return n_unspelled_; }
+  // Whether there were log-probabilities beside generations, and all were 0. Known after Finish.
+  bool log_probs_missing() const { return log_probs_missing_; }
   // Unit of text comparisons: "codepoints", …, or the tokenizer of the ids.
   const std::string& unit_name() const { return unit_name_; }
 
@@ -123,11 +150,18 @@ class TaskScorer {
   const std::vector<ReportedMetricColumn>& reported() const { return reported_; }
   const MarginEvidence& margins() const { return margins_; }
   const metrics::CalibrationBins& calibration() const { return calibration_; }
-  // log p of each target, in order of arrival (likelihood).
-  const std::vector<double>& log_p_targets() const { return log_p_targets_; }
-  // Edit distance and target length of each sample (generation).
-  const std::vector<double>& edit_distances() const { return edit_distances_; }
-  const std::vector<double>& target_lengths() const { return target_lengths_; }
+  // What is kept of each accepted sample.
+  const SampleRows& rows() const { return rows_; }
+  // Of generations whose gold is verified: where the output is wrong, in units of the text
+  // comparison. With several accepted answers beside the nearest one.
+  const PositionScores& generated_positions() const { return generated_positions_; }
+  // NLL of the gold text's own tokens, where token log-probabilities were sent.
+  const PositionScores& token_positions() const { return token_positions_; }
+  // Sampling temperature; nothing where no batch says it, or they differ.
+  std::optional<double> temperature() const { return temperature_; }
+  // Mean length of the targets in the unit of the positions: tokens where there are token
+  // positions, else the text comparison's. Nothing without either.
+  std::optional<double> mean_target_units() const;
 
   // An order-independent digest of the accepted samples' keys and evidence.
   absl::uint128 digest() const { return digest_; }
@@ -142,7 +176,15 @@ class TaskScorer {
   bool CheckChoiceSample(uint32_t i, v1::IngestResponse* response);
   bool CheckGenerationSample(uint32_t i, v1::IngestResponse* response);
   bool CheckLikelihoodSample(uint32_t i, v1::IngestResponse* response);
+  bool CheckGoldEvidence(uint32_t i, v1::IngestResponse* response);
   void ScoreGenerationSample(uint32_t i, const v1::SampleBatch& batch);
+  // The gold probe of the batch's sample; nothing where it has none.
+  std::optional<double> GoldLikelihood(uint32_t i) const;
+  void ScoreGoldEvidence(uint32_t i);
+  void AddPositions(uint32_t i, uint32_t target);
+  // Appends the row of a sample that was accepted, without its scores.
+  void StartRow(uint32_t i);
+  void StartGoldEvidence(const v1::SampleBatch& batch);
   void ScoreLikelihoodSample(uint32_t i);
   void MatchColumns(const v1::SampleBatch& batch);
   // Whether a 1 in the column may say that the answer is right.
@@ -153,6 +195,7 @@ class TaskScorer {
 
   const v1::RunTask* about_;
   std::string filter_;
+  metrics::TextUnit unit_;
   std::string unit_name_;
   std::optional<metrics::Evidence> evidence_;
   uint64_t n_samples_ = 0;
@@ -164,13 +207,20 @@ class TaskScorer {
   // Similarity to the target of the generations that the harness scored as right.
   metrics::Moments right_similarity_;
   uint64_t n_too_long_ = 0;
+  uint64_t n_with_log_p_ = 0;
+  uint64_t n_unspelled_ = 0;
+  // Whether any log-probability beside a generation was not 0.
+  bool any_log_p_ = false;
+  bool log_probs_missing_ = false;
   std::vector<ComputedMetric> computed_;
   std::vector<ReportedMetricColumn> reported_;
   MarginEvidence margins_;
   metrics::CalibrationBins calibration_;
-  std::vector<double> log_p_targets_;
-  std::vector<double> edit_distances_;
-  std::vector<double> target_lengths_;
+  SampleRows rows_;
+  PositionScores generated_positions_;
+  PositionScores token_positions_;
+  std::optional<double> temperature_;
+  bool temperatures_differ_ = false;
   absl::flat_hash_set<absl::uint128> keys_;
   absl::uint128 digest_ = 0;
 
@@ -184,6 +234,14 @@ class TaskScorer {
   std::vector<uint8_t> gold_is_told_;
   std::vector<absl::uint128> sample_keys_;
   std::string key_buffer_;
+  // Place in rows_ of the batch's first accepted sample.
+  size_t first_row_ = 0;
+  // Of one sample: texts and hits of its gold tokens, and units to be told apart.
+  std::string spelling_;
+  std::vector<uint8_t> greedy_hits_;
+  std::vector<uint64_t> target_units_;
+  std::vector<std::vector<uint64_t>> output_units_;
+  std::vector<std::span<const uint64_t>> output_spans_;
   std::vector<uint32_t> golds_;
   std::vector<GoldVerdict> verdicts_;
   // What goes to one accumulator, gathered so that it is added at once.
