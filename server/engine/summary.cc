@@ -30,6 +30,8 @@ using Scored = v1::ScoreColumn::Aggregation;
 // A recomputed number equals the harness's when they differ by no more than this,
 // relative to the larger of it and 1.
 constexpr double kSameValue = 1e-12;
+// Share of a task's rows from which on log-probabilities of some rows speak for all of it.
+constexpr double kMostlyCovered = 0.95;
 // Replicates behind the interval of a calibration error.
 constexpr int kCalibrationReplicates = 1000;
 
@@ -305,7 +307,33 @@ class TaskSummarizer {
           "above {}); they have no edit distance",
           scorer_->n_too_long(), scorer_->n_samples(), metrics::GenerationOptions{}.max_cells));
     }
+    CheckGoldEvidence();
   }
+
+  // Log-probabilities of the gold answer, recorded beside generations.
+  void CheckGoldEvidence() {
+    if (scorer_->log_probs_missing()) {
+      out_.add_warnings(
+          "every log-probability that was recorded of a gold answer is exactly 0, which no model "
+          "gives: they are taken as missing (did the client sample at a temperature near 0?)");
+    }
+    const uint64_t n = scorer_->n_with_log_p();
+    if (n == 0) return;
+    if (n < VerifiedRows()) {
+      out_.add_warnings(
+          fmt::format("log-probabilities of the gold answer were recorded for {} of {} rows; what "
+                      "is made of them covers these",
+                      n, VerifiedRows()));
+    }
+    if (scorer_->n_unspelled() > 0) {
+      out_.add_warnings(fmt::format(
+          "the tokens recorded for {} of {} rows do not begin with the target (are they spelled as "
+          "the tokenizer's vocabulary spells them?): all of them count, a stop token, too",
+          scorer_->n_unspelled(), n));
+    }
+  }
+
+  uint64_t VerifiedRows() const { return scorer_->n_samples() - scorer_->n_gold_unverified(); }
 
   const MetricInfo* Info(const std::string& metric) const {
     if (scorer_ != nullptr && scorer_->evidence().has_value()) {
@@ -319,6 +347,8 @@ class TaskSummarizer {
 
   const ComputedMetric* Computed(std::string_view metric) const {
     if (scorer_ == nullptr) return nullptr;
+    // Metrics of one name over the task's own evidence and over the gold's log-probabilities: the
+    // task's own come first.
     for (const ComputedMetric& computed : scorer_->computed()) {
       if (computed.info->name == metric) return &computed;
     }
@@ -355,6 +385,8 @@ class TaskSummarizer {
     r.info = Info(stated.metric());
     r.column = Column(stated.metric());
     r.computed = Computed(stated.metric());
+    // What the harness calls so is made of what it recorded.
+    if (r.computed != nullptr && r.computed->info != r.info) r.computed = nullptr;
     v1::MetricSummary& m = r.summary;
     m.set_metric(stated.metric());
     m.set_role(v1::MetricSummary::REPORTED);
@@ -419,9 +451,12 @@ class TaskSummarizer {
 
   std::string Unit(const MetricInfo& info) const {
     if (scorer_ == nullptr) return "codepoints";
-    // The expected edit distance counts the units of the log-likelihood's text.
-    if (info.evidence == Evidence::kLikelihood) return "codepoints";
-    return scorer_->unit_name();
+    if (info.evidence != Evidence::kLikelihood) return scorer_->unit_name();
+    // The expected edit distance counts tokens where their number is known, else code points.
+    const ComputedMetric* by_token = Computed("nll_per_token");
+    const ComputedMetric* all = Computed("expected_edit_distance");
+    if (by_token == nullptr || all == nullptr || by_token->values.count() == 0) return "codepoints";
+    return by_token->values.count() == all->values.count() ? "tokens" : "tokens_or_codepoints";
   }
 
   static void SetChance(const ComputedMetric& computed, v1::MetricSummary* m) {
@@ -544,10 +579,39 @@ class TaskSummarizer {
                        [&](const v1::Unavailable& u) { return u.metric() == metric; });
   }
 
+  // Those that the task's evidence has, behind those of its gold answers' log-probabilities: log p
+  // says more than the distance of texts.
+  std::vector<const MetricInfo*> AllCounterparts() const {
+    std::vector<const MetricInfo*> all;
+    const auto append = [&](Evidence evidence) {
+      const auto more = metrics::Counterparts(evidence);
+      all.insert(all.end(), more.begin(), more.end());
+    };
+    if (scorer_->n_with_log_p() > 0) {
+      append(Evidence::kLikelihood);
+      if (scorer_->token_positions().lengths().count() > 0) append(Evidence::kTokenLogProbs);
+    }
+    append(*scorer_->evidence());
+    return all;
+  }
+
+  // A metric's signature; of the gold's log-probabilities with what they are of: its own tokens, or
+  // whatever a probe asked for.
+  std::string SignatureOf(const MetricInfo& info) const {
+    std::string signature = metrics::Signature(info, Unit(info));
+    const uint64_t n = scorer_->n_with_log_p();
+    if (n == 0 || info.evidence == *scorer_->evidence()) return signature;
+    const uint64_t by_token = scorer_->token_positions().lengths().count();
+    signature.insert(signature.rfind('|'), by_token == n   ? "|gold_tokens"
+                                           : by_token == 0 ? "|gold_probe"
+                                                           : "|gold_tokens_or_probe");
+    return signature;
+  }
+
   void AddMetrics() {
     std::vector<std::vector<v1::MetricSummary>> under(reported_.size());
     if (scorer_ != nullptr && scorer_->evidence().has_value()) {
-      for (const MetricInfo* info : metrics::Counterparts(*scorer_->evidence())) {
+      for (const MetricInfo* info : AllCounterparts()) {
         if (IsReported(info->name)) continue;
         if (reported_.empty() || IsUnavailable(info->name)) continue;
         if (!withheld_.empty()) {
@@ -600,7 +664,7 @@ class TaskSummarizer {
     m.set_n_bad(out_.n_bad() + static_cast<uint32_t>(scorer_->n_samples() - estimate.n));
     m.set_higher_is_better(info.higher_is_better);
     m.set_summary(std::string(info.summary));
-    m.set_signature(metrics::Signature(info, Unit(info)));
+    m.set_signature(SignatureOf(info));
     if (computed != nullptr) SetChance(*computed, &m);
     under.push_back(std::move(m));
   }
@@ -625,13 +689,17 @@ class TaskSummarizer {
         std::any_of(reported_.begin(), reported_.end(), [](const Reported& r) { return r.sharp; });
     if (!any_sharp) return;
     if (scorer_ == nullptr || !scorer_->evidence().has_value()) return;
-    if (*scorer_->evidence() != Evidence::kGeneration) return;
+    if (*scorer_->evidence() != Evidence::kGeneration || scorer_->n_with_log_p() > 0) return;
+    const std::string_view reason =
+        scorer_->log_probs_missing()
+            ? "every log-probability that was recorded of a gold answer is exactly 0, which means "
+              "that none was"
+            : "the log has no log-likelihood of the gold answer; score the same documents as a "
+              "loglikelihood task, or record it while the harness runs (mirage attach --evidence)";
     for (const MetricInfo* info : metrics::Counterparts(Evidence::kLikelihood)) {
       v1::Unavailable* missing = out_.add_unavailable();
       missing->set_metric(std::string(info->name));
-      missing->set_reason(
-          "the log has no log-likelihood of the gold answer; score the same documents as a "
-          "loglikelihood task to get it");
+      missing->set_reason(std::string(reason));
     }
   }
 
@@ -695,6 +763,12 @@ class TaskSummarizer {
         set(metrics::ExactMatchDistortion(scorer_->rows().log_p, seed));
         break;
       case Evidence::kGeneration:
+        if (static_cast<double>(scorer_->n_with_log_p()) >=
+            kMostlyCovered * static_cast<double>(std::max<uint64_t>(VerifiedRows(), 1))) {
+          input.kind = metrics::RiskMetricKind::kExactMatch;
+          set(metrics::ExactMatchDistortion(Known(scorer_->rows().log_p), seed));
+          break;
+        }
         input.kind = metrics::RiskMetricKind::kEditDistanceOnly;
         input.unit = scorer_->unit_name();
         if (IsUnavailable("token_edit_distance")) break;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -19,6 +20,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 const v1::MetricSummary* Find(const v1::TaskSummary& task, const std::string& metric) {
@@ -41,6 +43,7 @@ v1::TaskSummary Summarize(const v1::RunTask& task, const v1::SampleBatch& batch,
   TaskScorer scorer(task, "none", metrics::TextUnit::kCodepoints);
   v1::IngestResponse response;
   EXPECT_TRUE(scorer.Add(batch, false, &response).ok());
+  scorer.Finish();
   return SummarizeTask(task, "none", &scorer, {}, options);
 }
 
@@ -112,6 +115,88 @@ TEST(SummaryTest, NoSpreadGivesNoIntervalButCountsDo) {
   EXPECT_FALSE(Find(summary, "prefix_match")->has_interval()) << "all zeros is no count";
   EXPECT_THAT(summary.unavailable(), SizeIs(testing::Ge(5)));
   EXPECT_THAT(summary.unavailable(0).reason(), HasSubstr("log-likelihood of the gold answer"));
+}
+
+void AddGoldTokens(v1::SampleBatch* batch, const std::vector<double>& log_probs) {
+  v1::TokenLogprobColumns* columns = batch->mutable_token_logprobs();
+  columns->add_n_tokens(static_cast<uint32_t>(log_probs.size()));
+  for (const double x : log_probs) columns->add_log_probs(x);
+}
+
+TEST(SummaryTest, GoldLogProbabilitiesStandBesideExactMatch) {
+  const v1::RunTask task = Task("t", "generate_until", {{"exact_match", 0.5}}, 2);
+  v1::SampleBatch batch = EmptyBatch("t");
+  AddGeneration(&batch, "0", "ab", "ab", 1);
+  AddGoldTokens(&batch, {-0.25, -0.25});
+  AddGeneration(&batch, "1", "xy", "cd", 0);
+  AddGoldTokens(&batch, {-1, -2});
+  const v1::TaskSummary summary = Summarize(task, batch);
+  const v1::MetricSummary* log_p = Find(summary, "log_p_target");
+  EXPECT_EQ(log_p->role(), v1::MetricSummary::COUNTERPART);
+  EXPECT_THAT(log_p->counterpart_of(), ElementsAre("exact_match"));
+  EXPECT_EQ(log_p->value(), -1.75);
+  EXPECT_EQ(log_p->signature(), "log_p_target|gold_tokens|v1");
+  EXPECT_EQ(Find(summary, "perplexity")->value(), std::exp(1.75));
+  EXPECT_EQ(Find(summary, "nll_per_token")->value(), 0.875);
+  EXPECT_NEAR(Find(summary, "token_error_rate")->value(), 0.4847959273622838, 1e-15);
+  EXPECT_THAT(Find(summary, "expected_edit_distance")->signature(), HasSubstr("unit=tokens|"));
+  EXPECT_EQ(summary.metrics(1).metric(), "log_p_target") << "before the distances";
+  EXPECT_EQ(Find(summary, "token_edit_distance")->value(), 1);
+  ASSERT_EQ(summary.unavailable_size(), 1);
+  EXPECT_EQ(summary.unavailable(0).metric(), "greedy_token_accuracy") << "hits were not recorded";
+  EXPECT_THAT(summary.warnings(), IsEmpty());
+  // From log p, so without the reason that edit distances alone give.
+  bool from_log_p = false;
+  for (const v1::Reason& reason : summary.metrics(0).mirage_risk().reasons()) {
+    EXPECT_NE(reason.code(), "EDIT_DISTANCE_ONLY");
+    for (const v1::NamedValue& value : reason.values()) {
+      if (value.name() != "m_one") continue;
+      from_log_p = true;
+      EXPECT_DOUBLE_EQ(value.value(), (std::exp(-0.5) + std::exp(-3)) / 2);
+    }
+  }
+  EXPECT_TRUE(from_log_p);
+}
+
+TEST(SummaryTest, ProbesAreNamedInTheSignature) {
+  const v1::RunTask task = Task("t", "generate_until", {{"exact_match", 1}}, 1);
+  v1::SampleBatch batch = EmptyBatch("t");
+  AddGeneration(&batch, "0", "ab", "ab", 1);
+  batch.mutable_gold_likelihood()->add_log_likelihoods(-1);
+  const v1::TaskSummary summary = Summarize(task, batch);
+  EXPECT_EQ(Find(summary, "log_p_target")->signature(), "log_p_target|gold_probe|v1");
+  EXPECT_EQ(Find(summary, "nll_per_byte")->value(), 0.5);
+  EXPECT_THAT(Names(summary), Not(Contains("token_error_rate")));
+  ASSERT_EQ(summary.unavailable_size(), 1);
+  EXPECT_EQ(summary.unavailable(0).metric(), "nll_per_token");
+}
+
+TEST(SummaryTest, FewLogProbabilitiesDoNotSpeakForTheTask) {
+  const v1::RunTask task = Task("t", "generate_until", {{"exact_match", 0.5}}, 2);
+  v1::SampleBatch batch = EmptyBatch("t");
+  AddGeneration(&batch, "0", "ab", "ab", 1);
+  AddGoldTokens(&batch, {-0.25});
+  AddGeneration(&batch, "1", "xy", "cd", 0);
+  AddGoldTokens(&batch, {});
+  const v1::TaskSummary summary = Summarize(task, batch);
+  EXPECT_EQ(Find(summary, "log_p_target")->n(), 1u);
+  EXPECT_EQ(Find(summary, "log_p_target")->n_bad(), 1u);
+  EXPECT_THAT(summary.warnings(), ElementsAre(HasSubstr("for 1 of 2 rows")));
+  const auto& reasons = summary.metrics(0).mirage_risk().reasons();
+  EXPECT_TRUE(std::any_of(reasons.begin(), reasons.end(),
+                          [](const auto& r) { return r.code() == "EDIT_DISTANCE_ONLY"; }));
+}
+
+TEST(SummaryTest, ZerosAreMissing) {
+  const v1::RunTask task = Task("t", "generate_until", {{"exact_match", 1}}, 1);
+  v1::SampleBatch batch = EmptyBatch("t");
+  AddGeneration(&batch, "0", "ab", "ab", 1);
+  AddGoldTokens(&batch, {0, 0});
+  const v1::TaskSummary summary = Summarize(task, batch);
+  EXPECT_THAT(Names(summary), Not(Contains("log_p_target")));
+  EXPECT_THAT(summary.warnings(), ElementsAre(HasSubstr("exactly 0")));
+  ASSERT_GT(summary.unavailable_size(), 0);
+  EXPECT_THAT(summary.unavailable(0).reason(), HasSubstr("exactly 0"));
 }
 
 TEST(SummaryTest, PerplexityIsRecomputedAndIsNoRisk) {
