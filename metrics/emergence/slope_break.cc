@@ -274,8 +274,11 @@ double QuantileOf(const Cdf& cdf, double p) {
 
 class SlopeBreak::Fitter {
  public:
-  Fitter(std::vector<LawPoint> sorted, std::vector<size_t> places)
-      : points_(std::move(sorted)), places_(std::move(places)), scales_(DistinctScales(points_)) {
+  Fitter(std::vector<LawPoint> sorted, std::vector<size_t> places, bool is_before_onset)
+      : points_(std::move(sorted)),
+        places_(std::move(places)),
+        is_before_onset_(is_before_onset),
+        scales_(DistinctScales(points_)) {
     for (const LawPoint& point : points_) {
       x_.push_back(point.x);
       y_.push_back(point.y);
@@ -312,7 +315,9 @@ class SlopeBreak::Fitter {
           rise.width = width * evidence_.window / kWidthOfLogistic;
           rise.share = ShareInWindow(width * evidence_.window, evidence_.window);
           rise.is_resolved =
-              c >= scales_[kBreakScalesBefore - 1] && c <= scales_[n - kBreakScalesAfter];
+              c <= scales_[n - kBreakScalesAfter] &&
+              (is_before_onset_ ? c - width * evidence_.window / 2 > scales_[kBreakScalesBefore - 1]
+                                : c >= scales_[kBreakScalesBefore - 1]);
           for (const double x : x_) rise.basis.push_back(-Bend(x - c, rise.width));
           rises_.push_back(std::move(rise));
         }
@@ -527,8 +532,10 @@ class SlopeBreak::Fitter {
 
   std::vector<double> Knots(std::span<const double> scales) const {
     if (scales.size() < kBreakScalesBefore + kBreakScalesAfter) return {};
-    return PlacesBetween(scales, kBreakScalesBefore - 1, scales.size() - kBreakScalesAfter,
-                         kMaxRisePlaces);
+    std::vector<double> knots = PlacesBetween(scales, kBreakScalesBefore - 1,
+                                              scales.size() - kBreakScalesAfter, kMaxRisePlaces);
+    if (is_before_onset_) knots.erase(knots.begin());
+    return knots;
   }
 
   HingeTest MakeTest(std::optional<size_t> without) const {
@@ -576,6 +583,7 @@ class SlopeBreak::Fitter {
 
   std::vector<LawPoint> points_;
   std::vector<size_t> places_;
+  bool is_before_onset_;
   std::vector<double> scales_;
   std::vector<double> x_;
   std::vector<double> y_;
@@ -613,7 +621,7 @@ absl::StatusOr<SlopeBreak> SlopeBreak::Create(std::span<const LawPoint> points,
   if (sorted.empty() || sorted.front().x == sorted.back().x) {
     return absl::FailedPreconditionError("a law needs models of at least two scales");
   }
-  return Fitter(std::move(sorted), std::move(places)).Fit(options);
+  return Fitter(std::move(sorted), std::move(places), options.is_before_onset).Fit(options);
 }
 
 SmoothPrediction SlopeBreak::PredictSmooth(double x) const {

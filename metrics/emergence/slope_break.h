@@ -70,6 +70,11 @@ struct BreakOptions {
   uint64_t seed = 0;
   // Bootstrap replicates of the sup-F test, 0 (no test) to 100 000.
   int replicates = 999;
+  // Whether the three scales must lie before the onset of the rise (where 10 % of it is reached)
+  // instead of before its middle, for the posterior and for the knots. For curves that begin on a
+  // plateau: there a bend that sets in at the second scale is no break of a law that three scales
+  // have shown.
+  bool is_before_onset = false;
 };
 
 // What was found.

@@ -70,6 +70,25 @@ TEST(SlopeBreakTest, AnExactHingeIsFoundWhereItIs) {
   EXPECT_GT(evidence.leave_one_out_rise, 0.7);
 }
 
+// A hinge at the third of nine scales counts; its onset lies not beyond that scale. At the fourth
+// both rules find it.
+TEST(SlopeBreakTest, TheOnsetLiesBeyondTheThirdScale) {
+  const auto find = [](double at, bool is_before_onset) {
+    const auto law = SlopeBreak::Create(Family(9, 0.1, 1.2, at, 0.005, 0, 2),
+                                        {.replicates = 0, .is_before_onset = is_before_onset});
+    EXPECT_TRUE(law.ok()) << law.status();
+    return law.ok() ? law->evidence() : BreakEvidence{};
+  };
+  const double third = 7.0 * 2 / 8;
+  EXPECT_GT(find(third, false).p_resolved_break, 0.9);
+  EXPECT_LT(find(third, true).p_resolved_break, 0.1);
+  EXPECT_GT(find(third, true).p_break, 0.9);
+  EXPECT_GT(find(third, true).knot, third);
+  const double fourth = 7.0 * 3 / 8;
+  EXPECT_GT(find(fourth, true).p_resolved_break, 0.9);
+  EXPECT_EQ(find(fourth, true).knot, fourth);
+}
+
 // A floor is convex: the exponent falls, which is no evidence of a break.
 TEST(SlopeBreakTest, AFloorIsNoBreak) {
   std::vector<LawPoint> points = Family(9, 0.5, 0, 0, 0, 0.02, 3);
