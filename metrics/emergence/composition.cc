@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "metrics/stats/distributions.h"
@@ -14,17 +15,6 @@ namespace {
 
 // Points of the quadrature over a normal number: the middles of equally likely parts.
 constexpr size_t kParts = 64;
-
-const std::array<double, kParts>& NormalParts() {
-  static const std::array<double, kParts> kPoints = [] {
-    std::array<double, kParts> points{};
-    for (size_t i = 0; i < kParts; ++i) {
-      points[i] = NormalQuantile((static_cast<double>(i) + 0.5) / kParts);
-    }
-    return points;
-  }();
-  return kPoints;
-}
 
 // P(share <= x) where the share is k / n, k binomial with chance p; with half of the probability
 // of x itself. A step at p without n.
@@ -72,14 +62,25 @@ double QuantileOfMixture(const std::vector<double>& ps, std::optional<double> n,
   return sorted[i] + share * (sorted[next] - sorted[i]);
 }
 
-PredictedShare Interval(const std::vector<double>& ps, std::optional<double> n, double level) {
+}  // namespace
+
+std::span<const double> NormalParts() {
+  static const std::array<double, kParts> kPoints = [] {
+    std::array<double, kParts> points{};
+    for (size_t i = 0; i < kParts; ++i) {
+      points[i] = NormalQuantile((static_cast<double>(i) + 0.5) / kParts);
+    }
+    return points;
+  }();
+  return kPoints;
+}
+
+PredictedShare ShareInterval(const std::vector<double>& ps, std::optional<double> n, double level) {
   PredictedShare share;
   share.lower = QuantileOfMixture(ps, n, (1 - level) / 2);
   share.upper = QuantileOfMixture(ps, n, (1 + level) / 2);
   return share;
 }
-
-}  // namespace
 
 double AllTokensGamma(double u, double cv) {
   const double square = cv * cv;
@@ -114,8 +115,8 @@ PredictedShare PredictAllTokens(const AllTokensInput& input, double level) {
     gamma.push_back(input.ceiling * AllTokensGamma(u, input.cv));
     log_normal.push_back(input.ceiling * AllTokensLogNormal(u, input.cv));
   }
-  const PredictedShare one = Interval(gamma, input.n, level);
-  const PredictedShare other = Interval(log_normal, input.n, level);
+  const PredictedShare one = ShareInterval(gamma, input.n, level);
+  const PredictedShare other = ShareInterval(log_normal, input.n, level);
   const double u = input.length * std::exp(input.log_q);
   PredictedShare share;
   share.value = input.ceiling * (AllTokensGamma(u, input.cv) + AllTokensLogNormal(u, input.cv)) / 2;
@@ -130,7 +131,7 @@ PredictedShare PredictArgmax(double mean, double mean_sd, double spread, std::op
   for (const double z : NormalParts()) {
     ps.push_back(NormalCdf((mean + mean_sd * z) / spread));
   }
-  PredictedShare share = Interval(ps, n, level);
+  PredictedShare share = ShareInterval(ps, n, level);
   share.value = NormalCdf(mean / spread);
   return share;
 }

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <vector>
 
 namespace mirage::metrics {
 
@@ -33,6 +35,15 @@ struct PredictedShare {
   double lower = 0;
   double upper = 0;
 };
+
+// The middles of equally likely parts of a standard normal number, ascending: a quadrature for what
+// is uncertain. Static storage.
+std::span<const double> NormalParts();
+
+// The central interval of this level of a measured share whose true value is one of `ps` (not
+// empty), each as likely: binomial with n items each, or the values themselves without n. `value`
+// is left at 0.
+PredictedShare ShareInterval(const std::vector<double>& ps, std::optional<double> n, double level);
 
 // The law's prediction of ln(mean NLL per unit) for one model, and what turns it into a share.
 struct AllTokensInput {
