@@ -58,9 +58,7 @@ class Attachment {
     return summary;
   }
 
- private:
-  using Stream = grpc::ClientReaderWriter<v1::IngestRequest, v1::IngestResponse>;
-
+  // The run's name.
   absl::StatusOr<std::string> Send() {
     grpc::ClientContext context;
     stream_ = ingest_->Ingest(&context);
@@ -82,6 +80,9 @@ class Attachment {
     if (auto status = FromGrpc(stream_->Finish()); !status.ok()) return status;
     return name;
   }
+
+ private:
+  using Stream = grpc::ClientReaderWriter<v1::IngestRequest, v1::IngestResponse>;
 
   absl::StatusOr<std::string> SendAll() {
     v1::IngestRequest request;
@@ -236,6 +237,12 @@ absl::StatusOr<v1::RunSummary> AttachRun(const std::shared_ptr<grpc::Channel>& c
                                          integrations::RunReader& reader,
                                          const AttachRunOptions& options) {
   return Attachment(channel, reader, options).Run();
+}
+
+absl::StatusOr<std::string> SendRun(const std::shared_ptr<grpc::Channel>& channel,
+                                    integrations::RunReader& reader,
+                                    const AttachRunOptions& options) {
+  return Attachment(channel, reader, options).Send();
 }
 
 }  // namespace mirage::client

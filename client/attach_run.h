@@ -47,6 +47,11 @@ absl::StatusOr<v1::RunSummary> AttachRun(const std::shared_ptr<grpc::Channel>& c
                                          integrations::RunReader& reader,
                                          const AttachRunOptions& options);
 
+// The same without the summary: the run's name in the sidecar, which keeps it.
+absl::StatusOr<std::string> SendRun(const std::shared_ptr<grpc::Channel>& channel,
+                                    integrations::RunReader& reader,
+                                    const AttachRunOptions& options);
+
 }  // namespace mirage::client
 
 #endif  // MIRAGE_CLIENT_ATTACH_RUN_H_

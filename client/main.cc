@@ -130,24 +130,38 @@ void AddDiagnose(CLI::App& app, DiagnoseOptions& options) {
       app.add_subcommand("diagnose", "Which sudden rises over a family are the metric's doing");
   diagnose->footer(
       "Examples:\n"
-      "  mirage diagnose --series published.csv        a verdict on every sharp metric in it\n"
+      "  mirage diagnose runs/ --scales models.csv     a verdict on every sharp metric in them\n"
+      "  mirage diagnose runs/ --scales models.csv --companion add4=add4_ll\n"
+      "  mirage diagnose --series published.csv        the same from a table of numbers\n"
       "  mirage diagnose --series published.csv --metric exact_match --plot curves.svg\n"
       "  mirage diagnose --series published.csv --hold-out 2 --plot -\n"
       "  mirage diagnose --series published.csv --metric-properties mine.yaml\n"
       "                                                metrics that the registry does not know\n"
       "\n"
+      "A table of scales is CSV with a header: model,parameters and, where known, tokens, flops,\n"
+      "  loss, family, seed, step. Without one, what the runs say of themselves is taken.\n"
       "A table of series is CSV with a header, one row a number, columns in any order:\n"
       "  task,model,scale,metric,value and, where known, family, stderr, n, target_length,\n"
       "  shots, temperature, chance, filter, seed, tokens, flops, loss.\n"
       "The counterparts' numbers are rows of their own: `mirage metrics swap NAME` says which\n"
       "ones there can be. Verdicts: MIRAGE, RESOLUTION_LIMITED, BREAK_SURVIVES, SMOOTH, MIXED,\n"
       "INSUFFICIENT.");
-  // Read to be refused in words that help.
-  diagnose->add_option("RUN", options.runs)->group("");
+  diagnose
+      ->add_option("RUN", options.runs,
+                   "What a harness wrote, a file or a folder; several runs in a folder are all "
+                   "taken")
+      ->check(CLI::Validator(NotEmpty, ""));
   const auto repeated = [](CLI::Option* option) { return option->allow_extra_args(false); };
   repeated(diagnose->add_option("--series", options.series,
                                 "A table of numbers; may be given several times, read as one"))
       ->check(CLI::Validator(NotEmpty, "FILE"));
+  repeated(diagnose->add_option("--scales", options.scales,
+                                "How large the runs' models are; may be given several times"))
+      ->check(CLI::Validator(NotEmpty, "FILE"));
+  repeated(diagnose->add_option("--companion", options.companions,
+                                "The counterpart of the first task is in the second, over the same "
+                                "documents; found by itself where they are scored answers"))
+      ->check(CLI::Validator(NotEmpty, "TASK=TASK"));
   diagnose
       ->add_option("--metric-properties", options.metric_properties,
                    "YAML that declares metrics of your own: direction, sharp or continuous, "
@@ -156,6 +170,11 @@ void AddDiagnose(CLI::App& app, DiagnoseOptions& options) {
   repeated(diagnose->add_option("--metric", options.metrics,
                                 "Diagnose this sharp metric only; may be given several times"))
       ->check(CLI::Validator(NotEmpty, "NAME"));
+  diagnose
+      ->add_option("--tokenizer", options.tokenizer,
+                   "Unit of generated text, in distances and positions: codepoints, bytes or words")
+      ->check(CLI::IsMember({"codepoints", "characters", "bytes", "words"}))
+      ->capture_default_str();
   diagnose
       ->add_option("--x-axis", options.x_axis,
                    "parameters (the column scale), flops, tokens or loss")
@@ -312,7 +331,7 @@ int main(int argc, char** argv) {
   app.footer(
       "Examples:\n"
       "  mirage attach examples/\n"
-      "  mirage diagnose --series published.csv\n"
+      "  mirage diagnose runs/ --scales models.csv\n"
       "  mirage metrics swap exact_match\n"
       "\n"
       "Exit codes: 0 done, 2 usage, 4 input unreadable, output unwritable or sidecar\n"

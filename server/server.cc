@@ -87,7 +87,7 @@ class GrpcServer final : public Server {
 
  private:
   Engine engine_;
-  EmergenceService emergence_;
+  EmergenceService emergence_{&engine_};
   IngestService ingest_;
   MetricService metrics_;
   RunService runs_;

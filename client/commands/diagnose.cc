@@ -18,6 +18,7 @@
 #include "base/near_names.h"
 #include "base/version.h"
 #include "client/exit_code.h"
+#include "client/family_runs.h"
 #include "client/grpc_status.h"
 #include "client/output_file.h"
 #include "client/progress.h"
@@ -63,13 +64,14 @@ class Exchange {
       : stub_(v1::EmergenceService::NewStub(channel)) {}
 
   // Calls `receive` with each answer. Takes the points out of `series`.
-  absl::Status Run(const v1::DiagnoseOptions& options, std::vector<v1::Series>& series,
+  absl::Status Run(const v1::DiagnoseOptions& options, const std::vector<v1::FamilyRun>& runs,
+                   std::vector<v1::Series>& series,
                    const std::function<void(v1::DiagnoseSeriesResponse&)>& receive) {
     grpc::ClientContext context;
     const auto stream = stub_->DiagnoseSeries(&context);
     std::thread sender([&] {
       // Where it ends early the status says why.
-      if (SendAll(options, series, *stream)) stream->WritesDone();
+      if (SendAll(options, runs, series, *stream)) stream->WritesDone();
     });
     v1::DiagnoseSeriesResponse response;
     while (stream->Read(&response)) receive(response);
@@ -80,11 +82,15 @@ class Exchange {
  private:
   using Stream = grpc::ClientReaderWriter<v1::DiagnoseSeriesRequest, v1::DiagnoseSeriesResponse>;
 
-  static bool SendAll(const v1::DiagnoseOptions& options, std::vector<v1::Series>& series,
-                      Stream& stream) {
+  static bool SendAll(const v1::DiagnoseOptions& options, const std::vector<v1::FamilyRun>& runs,
+                      std::vector<v1::Series>& series, Stream& stream) {
     v1::DiagnoseSeriesRequest request;
     *request.mutable_options() = options;
     if (!stream.Write(request)) return false;
+    for (const v1::FamilyRun& run : runs) {
+      *request.mutable_run() = run;
+      if (!stream.Write(request)) return false;
+    }
     for (v1::Series& one : series) {
       if (!Send(one, stream)) return false;
     }
@@ -125,6 +131,7 @@ class DiagnoseCommand {
     }
     report_.set_generator(fmt::format("mirage {}", kVersion));
     if (const auto status = Read(); !status.ok()) return Fail(Text(status), kFailed);
+    if (const auto status = SendRuns(); !status.ok()) return Fail(Explained(status), kFailed);
     if (const auto status = Ask(); !status.ok()) {
       return Fail(Explained(status), IsUsage(status) ? kUsage : kFailed);
     }
@@ -132,7 +139,8 @@ class DiagnoseCommand {
       if (const auto unknown = UnknownMetric(); unknown.has_value()) return Fail(*unknown, kUsage);
     }
     NoteWarnings();
-    return Write();
+    const int code = Write();
+    return code == kDone && has_failures_ ? kFailed : code;
   }
 
  private:
@@ -145,7 +153,26 @@ class DiagnoseCommand {
     if (!options_.quiet) PrintError(fmt::format("mirage: {}\n", message));
   }
 
+  absl::Status SendRuns() {
+    if (options_.runs.empty()) return absl::OkStatus();
+    FamilyRunsOptions options;
+    options.paths = options_.runs;
+    options.scales = options_.scales;
+    options.tokenizer = options_.tokenizer;
+    Progress progress("reading", !options_.quiet && TerminalOn(STDERR_FILENO).escapes);
+    options.progress = [&](uint64_t done, uint64_t total) { progress.Update(done, total); };
+    auto sent = SendFamilyRuns(channel_, options);
+    if (!sent.ok()) return sent.status();
+    for (const std::string& failure : sent->failures) Fail(SafeText(failure), kFailed);
+    has_failures_ = !sent->failures.empty();
+    for (std::string& warning : sent->warnings) report_.add_warnings(std::move(warning));
+    runs_ = std::move(sent->runs);
+    inputs_ = std::move(sent->inputs);
+    return absl::OkStatus();
+  }
+
   absl::Status Read() {
+    if (options_.series.empty()) return ReadProperties();
     std::vector<std::string> paths;
     for (const std::string& path : options_.series) {
       const bool is_repeated =
@@ -162,6 +189,10 @@ class DiagnoseCommand {
     series_ = std::move(table->series);
     for (std::string& warning : table->warnings) report_.add_warnings(std::move(warning));
     for (const v1::Series& series : series_) metrics_.push_back(series.metric());
+    return ReadProperties();
+  }
+
+  absl::Status ReadProperties() {
     if (options_.metric_properties.empty()) return absl::OkStatus();
     auto properties = ReadMetricProperties(options_.metric_properties);
     if (!properties.ok()) return properties.status();
@@ -178,17 +209,24 @@ class DiagnoseCommand {
     request.set_seed(options_.seed);
     for (const std::string& metric : options_.metrics) request.add_metrics(metric);
     for (const v1::MetricProperties& one : properties_) *request.add_metric_properties() = one;
+    for (const std::string& companion : options_.companions) {
+      v1::Companion* const both = request.add_companions();
+      const size_t sign = companion.find('=');
+      both->set_task(companion.substr(0, sign));
+      both->set_companion(companion.substr(sign + 1));
+    }
     Progress progress("diagnosing", !options_.quiet && TerminalOn(STDERR_FILENO).escapes,
                       Progress::Clock::now, "series");
-    return Exchange(channel_).Run(request, series_, [&](v1::DiagnoseSeriesResponse& response) {
-      if (response.has_diagnosis()) {
-        report_.add_diagnoses()->Swap(response.mutable_diagnosis());
-      } else if (response.has_progress()) {
-        progress.Update(response.progress().n_done(), response.progress().n_series());
-      } else if (response.part_case() == v1::DiagnoseSeriesResponse::kWarning) {
-        report_.add_warnings(response.warning());
-      }
-    });
+    return Exchange(channel_).Run(
+        request, runs_, series_, [&](v1::DiagnoseSeriesResponse& response) {
+          if (response.has_diagnosis()) {
+            report_.add_diagnoses()->Swap(response.mutable_diagnosis());
+          } else if (response.has_progress()) {
+            progress.Update(response.progress().n_done(), response.progress().n_series());
+          } else if (response.part_case() == v1::DiagnoseSeriesResponse::kWarning) {
+            report_.add_warnings(response.warning());
+          }
+        });
   }
 
   std::string Explained(const absl::Status& status) const {
@@ -236,6 +274,14 @@ class DiagnoseCommand {
     }
   }
 
+  // Whether a run was read from it, by whatever name.
+  bool IsInput(const std::string& path) const {
+    std::error_code error;
+    return std::any_of(inputs_.begin(), inputs_.end(), [&](const std::string& input) {
+      return std::filesystem::equivalent(input, path, error);
+    });
+  }
+
   absl::StatusOr<std::string> Answer(const Terminal& terminal) const {
     if (options_.output_format == "json") return ReportJson(report_);
     if (options_.output_format == "markdown") return DiagnoseMarkdown(report_);
@@ -254,6 +300,11 @@ class DiagnoseCommand {
     if (options_.output.empty() && !drawing.empty()) *text += "\n" + drawing;
     int code = kDone;
     const auto write = [&](const std::string& path, const std::string& content) {
+      if (!path.empty() && IsInput(path)) {
+        code = Fail(fmt::format("{} is a file that was read: choose another name", SafeText(path)),
+                    kFailed);
+        return;
+      }
       const absl::Status status = WriteAnswer(path, content);
       if (!status.ok()) code = Fail(Text(status), kFailed);
     };
@@ -274,6 +325,11 @@ class DiagnoseCommand {
   const DiagnoseOptions& options_;
   const std::shared_ptr<grpc::Channel>& channel_;
   v1::DiagnoseReport report_;
+  std::vector<v1::FamilyRun> runs_;
+  // Files of the runs.
+  std::vector<std::string> inputs_;
+  // Whether a run could not be read: the answer is of the others.
+  bool has_failures_ = false;
   std::vector<v1::Series> series_;
   // The metrics of the series; these lose their points when they are sent.
   std::vector<std::string> metrics_;
@@ -283,14 +339,24 @@ class DiagnoseCommand {
 }  // namespace
 
 absl::Status CheckDiagnoseOptions(const DiagnoseOptions& options) {
-  if (!options.runs.empty()) {
+  if (options.runs.empty() && options.series.empty()) {
     return absl::InvalidArgumentError(
-        fmt::format("RUN {}: this version diagnoses tables of numbers only: give them as --series "
-                    "FILE (`mirage attach` reads runs)",
-                    options.runs.front()));
+        "nothing to diagnose: name the RUNs of a family, or a table of numbers (--series FILE)");
   }
-  if (options.series.empty()) {
-    return absl::InvalidArgumentError("--series FILE is missing: a table of numbers to diagnose");
+  for (const auto& [flag, values] :
+       {std::pair("--scales", options.scales), std::pair("--companion", options.companions)}) {
+    if (options.runs.empty() && !values.empty()) {
+      return absl::InvalidArgumentError(
+          fmt::format("{} {} is for RUNs, and there is none: a table has its scales itself", flag,
+                      values.front()));
+    }
+  }
+  for (const std::string& companion : options.companions) {
+    const size_t sign = companion.find('=');
+    if (sign == std::string::npos || sign == 0 || sign + 1 == companion.size()) {
+      return absl::InvalidArgumentError(
+          fmt::format("--companion {}: must be TASK=TASK, as in add4=add4_ll", companion));
+    }
   }
   const std::string& plot = options.plot;
   if (plot == "-" && options.output.empty() && options.output_format != "table") {
@@ -309,6 +375,7 @@ absl::Status CheckDiagnoseOptions(const DiagnoseOptions& options) {
         fmt::format("--plot {} is the file of -o: choose another name", plot));
   }
   std::vector<std::string> inputs = options.series;
+  inputs.insert(inputs.end(), options.scales.begin(), options.scales.end());
   if (!options.metric_properties.empty()) inputs.push_back(options.metric_properties);
   for (const std::string& input : inputs) {
     for (const auto& [flag, path] :

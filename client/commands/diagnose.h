@@ -1,5 +1,5 @@
-// `mirage diagnose --series FILE…`: which sudden rises over a family of models are the metric's
-// doing.
+// `mirage diagnose RUN… --scales FILE` or `--series FILE…`: which sudden rises over a family of
+// models are the metric's doing.
 #ifndef MIRAGE_CLIENT_COMMANDS_DIAGNOSE_H_
 #define MIRAGE_CLIENT_COMMANDS_DIAGNOSE_H_
 
@@ -20,8 +20,14 @@ namespace mirage::client {
 inline constexpr size_t kMaxSeriesMessage = 1'000'000;
 
 struct DiagnoseOptions {
-  // Runs: refused for now.
+  // What a harness wrote: files or folders (family_runs.h).
   std::vector<std::string> runs;
+  // Tables of scales, for the runs.
+  std::vector<std::string> scales;
+  // TASK=TASK: the counterpart of the first is in the second.
+  std::vector<std::string> companions;
+  // Unit of text comparisons in the runs.
+  std::string tokenizer = "codepoints";
   // Tables of series (series_table.h), read as one. A file that is named twice is read once.
   std::vector<std::string> series;
   // Metrics that the registry does not know (metric_properties.h); empty for none.
@@ -47,17 +53,18 @@ struct DiagnoseOptions {
   std::string sidecar;
 };
 
-// INVALID_ARGUMENT, with the flag and the remedy, for options that do not go together: a run, no
-// table, a plot that is no SVG, two answers into one place, or one over a table. To be asked before
-// there is a sidecar to wait for.
+// INVALID_ARGUMENT, with the flag and the remedy, for options that do not go together: neither a
+// run nor a table, scales or companions without a run, a companion that is no TASK=TASK, a plot
+// that is no SVG, two answers into one place, or one over a table. To be asked before there is a
+// sidecar to wait for.
 absl::Status CheckDiagnoseOptions(const DiagnoseOptions& options);
 
 // Runs the command and returns its exit code (exit_code.h): kUsage for bad options, also those
 // that the sidecar refuses, and where none of the metrics named is in the tables; kFailed for
-// tables that cannot be used, a sidecar that fails, an output that cannot be written. The answer
-// goes to standard output or `options.output`, a drawing to `options.plot`, each whole or not at
-// all. What is wrong with rows is told on standard error and
-// in the report, and costs nothing else.
+// tables that cannot be used, a run that cannot be read (the answer is of the others), a sidecar
+// that fails, an output that cannot be written. The answer goes to standard output or
+// `options.output`, a drawing to `options.plot`, each whole or not at all. What is wrong with rows
+// is told on standard error and in the report, and costs nothing else.
 int RunDiagnose(const DiagnoseOptions& options, const std::shared_ptr<grpc::Channel>& channel);
 
 }  // namespace mirage::client

@@ -277,11 +277,21 @@ TEST_F(DiagnoseTest, OptionsThatDoNotGoTogether) {
   };
   EXPECT_TRUE(CheckDiagnoseOptions(options_).ok());
   const std::string table = Content("s.csv");
+  options_.series.clear();
+  refused("nothing to diagnose: name the RUNs of a family, or a table of numbers (--series FILE)");
+  options_.scales = {Path("models.csv")};
+  refused("models.csv is for RUNs, and there is none");
+  options_.companions = {"a=b"};
+  refused("--companion a=b is for RUNs, and there is none");
+  for (const std::string companion : {"a", "=b", "a="}) {
+    options_.runs = {"results/"};
+    options_.companions = {companion};
+    refused("--companion " + companion + ": must be TASK=TASK");
+  }
   options_.runs = {"results/"};
-  options_.series.clear();
-  refused("RUN results/: this version diagnoses tables of numbers only: give them as --series");
-  options_.series.clear();
-  refused("--series FILE is missing");
+  options_.scales = {Path("s.csv")};
+  options_.output = Path("./s.csv");
+  refused("s.csv is a file that is read");
   options_.plot = "curves.png";
   refused("--plot curves.png: the name must end in .svg");
   options_.plot = "-";

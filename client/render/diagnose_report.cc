@@ -344,10 +344,11 @@ std::string BreakText(const v1::Break& found, std::string_view x_axis) {
   std::string where;
   switch (found.where()) {
     case v1::Break::POSITION:
-      where = !found.has_position()
-                  ? "at one position"
-                  : fmt::format("at position {}{}", found.position(),
-                                found.from_end() ? " from the end" : " from the beginning");
+      where = !found.has_position() ? "at one position"
+              : found.position() == 0
+                  ? fmt::format("at the {} unit of the target", found.from_end() ? "last" : "first")
+                  : fmt::format("at unit {} of the target{}", found.position() + 1,
+                                found.from_end() ? " from its end" : "");
       break;
     case v1::Break::STRATUM:
       where = fmt::format("where {}", SafeText(found.stratum()));
@@ -356,6 +357,9 @@ std::string BreakText(const v1::Break& found, std::string_view x_axis) {
       where = "in the mean";
   }
   if (found.has_scale()) where += fmt::format(", near {}", ScaleText(found.scale(), x_axis));
+  if (found.has_share_of_fall() && found.where() != v1::Break::MEAN) {
+    where += fmt::format(", {:.0f} % of the fall", 100 * found.share_of_fall());
+  }
   if (found.has_p_value()) where += fmt::format(", p = {}", Short(found.p_value()));
   if (found.has_q_value()) where += fmt::format(", q = {}", Short(found.q_value()));
   return where;

@@ -83,7 +83,7 @@ BREAK_SURVIVES (WEAK)  modular exact_match, family gpt3, target length 5, 2 shot
   Also          the curve rises by 0.58, 3 % of it in the first 40 % of the scales
   Counterpart   nll_per_token
                 also looked at: token_edit_distance
-  Breaks        at position 0 from the end, near 4B, p = 0.002, q = 0.0123
+  Breaks        at the last unit of the target, near 4B, p = 0.002, q = 0.0123
   Break test    q = 0.43, corrected over all series diagnosed
   Laws in use   power_law on nll_per_token: alpha = -0.5 ± 0.0125
   Emergence     score of exact_match 9.62, p = 0.0125 for a straight line; nll_per_token 2.81
@@ -308,7 +308,7 @@ the counterpart's scaling law breaks too, near 4B
 - Also: the curve rises by 0.58, 3 % of it in the first 40 % of the scales
 - Counterpart: nll\_per\_token
 - Counterpart: also looked at: token\_edit\_distance
-- Breaks: at position 0 from the end, near 4B, p = 0.002, q = 0.0123
+- Breaks: at the last unit of the target, near 4B, p = 0.002, q = 0.0123
 - Break test: q = 0.43, corrected over all series diagnosed
 - Laws in use: power\_law on nll\_per\_token: alpha = -0.5 ± 0.0125
 - Emergence: score of exact\_match 9.62, p = 0.0125 for a straight line; nll\_per\_token 2.81

@@ -1,9 +1,11 @@
 #include "server/engine/diagnose.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <memory>
@@ -42,6 +44,10 @@ constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr int kReplicates = 999;
 // Items to see one success with 95 %: 3 / p.
 constexpr double kItemsToSee = 3;
+// Scatter between models where no law tells it.
+constexpr double kAssumedScatter = 0.05;
+// The largest count that a message holds.
+constexpr double kMaxCount = 4294967295.0;
 
 bool IsLikelihood(std::string_view unit) {
   return unit.starts_with("nats") || unit.starts_with("bits");
@@ -95,11 +101,6 @@ void SetPredicted(const metrics::PredictedShare& share, v1::Interval* out) {
   out->set_method("composed");
   out->set_signature(
       fmt::format("interval=composed|level={}|chosen=auto|v1", metrics::kVerdictBandLevel));
-}
-
-// What makes two points one model.
-std::tuple<std::string, double, std::string, double> IdentityOf(const v1::SeriesPoint& point) {
-  return {point.model(), point.scale(), point.seed(), point.has_tokens() ? point.tokens() : -1};
 }
 
 absl::Status CheckPoint(const v1::SeriesPoint& point, std::string_view path) {
@@ -163,10 +164,17 @@ absl::StatusOr<std::unique_ptr<SeriesDiagnosis>> SeriesDiagnosis::Create(
     return absl::UnimplementedError(
         "options.predict_at and options.reach: forecasts are not there yet; leave them out");
   }
-  if (options.companions_size() > 0) {
-    return absl::UnimplementedError(
-        "options.companions: series of another task are not joined yet; give the counterpart under "
-        "the task's own name");
+  for (int i = 0; i < options.companions_size(); ++i) {
+    const v1::Companion& companion = options.companions(i);
+    if (companion.task().empty() || companion.companion().empty()) {
+      return absl::InvalidArgumentError(
+          fmt::format("options.companions[{}] needs both tasks: {}", i,
+                      companion.task().empty() ? "task is empty" : "companion is empty"));
+    }
+    if (companion.task() == companion.companion()) {
+      return absl::InvalidArgumentError(fmt::format(
+          "options.companions[{}]: '{}' cannot be its own companion", i, companion.task()));
+    }
   }
   auto made = std::unique_ptr<SeriesDiagnosis>(new SeriesDiagnosis(options));
   for (int i = 0; i < options.metric_properties_size(); ++i) {
@@ -212,7 +220,8 @@ absl::StatusOr<std::unique_ptr<SeriesDiagnosis>> SeriesDiagnosis::Create(
     } else if (given.composition() != v1::MetricProperties::COMPOSITION_UNSPECIFIED) {
       properties->composition = Composition::kNone;
     }
-    if (!made->properties_.emplace(given.metric(), std::move(properties)).second) {
+    if (!made->properties_.emplace(std::pair(given.metric(), std::nullopt), std::move(properties))
+             .second) {
       return absl::InvalidArgumentError(
           fmt::format("{}.metric is '{}': it came twice", path, given.metric()));
     }
@@ -220,12 +229,22 @@ absl::StatusOr<std::unique_ptr<SeriesDiagnosis>> SeriesDiagnosis::Create(
   return made;
 }
 
-const SeriesDiagnosis::Properties* SeriesDiagnosis::PropertiesOf(const std::string& metric) {
-  const auto [at, is_new] = properties_.try_emplace(metric);
+const SeriesDiagnosis::Properties* SeriesDiagnosis::PropertiesOf(const Entry& entry) {
+  const std::string& metric = entry.series.metric();
+  if (const auto given = properties_.find({metric, std::nullopt});
+      given != properties_.end() && given->second != nullptr) {
+    return given->second.get();
+  }
+  const auto [at, is_new] = properties_.try_emplace({metric, entry.evidence});
   if (!is_new) return at->second.get();
-  const std::vector<const metrics::MetricInfo*> rows = metrics::MetricsNamed(metric);
-  if (rows.empty()) return nullptr;
-  const metrics::MetricInfo& info = *rows.front();
+  const metrics::MetricInfo* found =
+      entry.evidence ? metrics::FindMetric(metric, *entry.evidence) : nullptr;
+  if (found == nullptr) {
+    const std::vector<const metrics::MetricInfo*> rows = metrics::MetricsNamed(metric);
+    if (rows.empty()) return nullptr;
+    found = rows.front();
+  }
+  const metrics::MetricInfo& info = *found;
   auto properties = std::make_shared<Properties>();
   properties->metric.higher_is_better = info.higher_is_better;
   properties->metric.lower_bound = info.lower_bound;
@@ -241,7 +260,22 @@ const SeriesDiagnosis::Properties* SeriesDiagnosis::PropertiesOf(const std::stri
   return at->second.get();
 }
 
-absl::Status SeriesDiagnosis::Add(const v1::Series& series) {
+SeriesDiagnosis::Key SeriesDiagnosis::KeyOf(const v1::Series& series) {
+  return Key(series.family().empty() ? "default" : series.family(), series.task(),
+             series.filter().empty() ? "none" : series.filter(),
+             series.has_target_length() ? series.target_length() : -1,
+             series.has_shots() ? series.shots() : -1,
+             series.has_temperature() ? series.temperature() : -1);
+}
+
+SeriesDiagnosis::Identity SeriesDiagnosis::IdentityOf(const v1::SeriesPoint& point) {
+  return {point.model(), point.scale(), point.seed(), point.has_tokens() ? point.tokens() : -1};
+}
+
+absl::Status SeriesDiagnosis::Add(const v1::Series& series) { return Add(series, std::nullopt); }
+
+absl::Status SeriesDiagnosis::Add(const v1::Series& series,
+                                  std::optional<metrics::Evidence> evidence) {
   const std::string path = fmt::format("series[{}]", n_parts_++);
   if (series.task().empty()) {
     return absl::InvalidArgumentError(path + ".task is empty: name the task");
@@ -272,12 +306,8 @@ absl::Status SeriesDiagnosis::Add(const v1::Series& series) {
     return absl::ResourceExhaustedError(
         fmt::format("more than {} points: diagnose families or tasks apart", kMaxDiagnosedPoints));
   }
-  Metrics& metrics = series_[Key(series.family().empty() ? "default" : series.family(),
-                                 series.task(), series.filter().empty() ? "none" : series.filter(),
-                                 series.has_target_length() ? series.target_length() : -1,
-                                 series.has_shots() ? series.shots() : -1,
-                                 series.has_temperature() ? series.temperature() : -1)];
-  const auto [at, is_new] = metrics.try_emplace(series.metric(), series);
+  Metrics& metrics = series_[KeyOf(series)];
+  const auto [at, is_new] = metrics.try_emplace(series.metric(), Entry{series, evidence});
   if (is_new) {
     if (series_.size() > kMaxDiagnosedSeries) {
       return absl::ResourceExhaustedError(fmt::format(
@@ -285,7 +315,7 @@ absl::Status SeriesDiagnosis::Add(const v1::Series& series) {
     }
     return absl::OkStatus();
   }
-  v1::Series& whole = at->second;
+  v1::Series& whole = at->second.series;
   if (series.has_chance()) {
     if (whole.has_chance() && whole.chance() != series.chance()) {
       return absl::InvalidArgumentError(
@@ -298,13 +328,56 @@ absl::Status SeriesDiagnosis::Add(const v1::Series& series) {
   return absl::OkStatus();
 }
 
+absl::Status SeriesDiagnosis::AddRun(std::shared_ptr<const ScoredRun> run, const v1::Scale& scale) {
+  if (runs_.size() >= kMaxDiagnosedRuns) {
+    return absl::ResourceExhaustedError(
+        fmt::format("more than {} runs: diagnose families apart", kMaxDiagnosedRuns));
+  }
+  v1::SeriesPoint sizes;
+  if (scale.has_parameters()) sizes.set_scale(scale.parameters());
+  if (scale.has_tokens()) sizes.set_tokens(scale.tokens());
+  if (scale.has_flops()) sizes.set_flops(scale.flops());
+  if (scale.has_loss()) sizes.set_loss(scale.loss());
+  const std::string model = scale.model().empty() ? run->run.model() : scale.model();
+  const std::string axis = options_.x_axis().empty() ? "parameters" : options_.x_axis();
+  if (const double at = AxisOf(sizes); std::isnan(at) || (axis == "parameters" && at == 0)) {
+    warnings_.push_back(fmt::format("{}: its {} {} not known: the run was left out", model, axis,
+                                    axis == "loss" ? "is" : "are"));
+    return absl::OkStatus();
+  } else if (!scale.has_parameters()) {
+    sizes.set_scale(at);
+  }
+  sizes.set_model(model);
+  sizes.set_seed(scale.seed());
+  sizes.set_value(0);
+  if (absl::Status status = CheckPoint(sizes, fmt::format("runs[{}]", runs_.size()));
+      !status.ok()) {
+    return status;
+  }
+  RunPoints points = PointsOf(*run, scale, options_.companions());
+  runs_.push_back(std::move(run));
+  std::move(points.warnings.begin(), points.warnings.end(), std::back_inserter(warnings_));
+  for (TaskPoints& task : points.tasks) {
+    for (RunPoint& point : task.points) {
+      v1::SeriesPoint& at = *point.series.mutable_points(0);
+      at.set_scale(sizes.scale());
+      if (absl::Status status = Add(point.series, point.evidence); !status.ok()) return status;
+    }
+    const v1::Series& any = task.points.front().series;
+    samples_[KeyOf(any)].try_emplace(
+        IdentityOf(any.points(0)),
+        Samples{{task.task, task.companion, task.match.get()}, std::move(task.match)});
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SeriesDiagnosis::Start() {
   const std::set<std::string> wanted(options_.metrics().begin(), options_.metrics().end());
   std::set<std::string> unknown;
   std::set<std::string> seen;
   for (const auto& [key, metrics] : series_) {
-    for (const auto& [name, series] : metrics) {
-      const Properties* properties = PropertiesOf(name);
+    for (const auto& [name, entry] : metrics) {
+      const Properties* properties = PropertiesOf(entry);
       if (properties == nullptr) {
         unknown.insert(name);
         continue;
@@ -312,7 +385,7 @@ absl::Status SeriesDiagnosis::Start() {
       if (!properties->metric.sharp) continue;
       seen.insert(name);
       if (!wanted.empty() && wanted.count(name) == 0) continue;
-      jobs_.push_back({&metrics, &series});
+      jobs_.push_back({key, &metrics, &entry});
     }
   }
   for (const std::string& name : unknown) {
@@ -338,30 +411,31 @@ absl::Status SeriesDiagnosis::Start() {
   return absl::OkStatus();
 }
 
-std::vector<const v1::Series*> SeriesDiagnosis::CounterpartsOf(const Job& job) {
-  const Properties& sharp = *PropertiesOf(job.sharp->metric());
-  std::vector<std::pair<std::tuple<size_t, int, std::string>, const v1::Series*>> ranked;
-  for (const auto& [name, series] : *job.metrics) {
-    const Properties* properties = PropertiesOf(name);
+std::vector<const SeriesDiagnosis::Entry*> SeriesDiagnosis::CounterpartsOf(const Job& job) {
+  const Properties& sharp = *PropertiesOf(*job.sharp);
+  std::vector<std::pair<std::tuple<size_t, int, std::string>, const Entry*>> ranked;
+  for (const auto& [name, entry] : *job.metrics) {
+    const Properties* properties = PropertiesOf(entry);
     if (properties == nullptr || !properties->metric.continuous) continue;
     const CurveMetric& metric = properties->metric;
     const auto named = std::find(sharp.counterparts.begin(), sharp.counterparts.end(), name);
-    int rank = 4;
+    int rank = 5;
     if (!metric.uses_wrong_choices) {
-      rank = !metric.linear_in_token_error      ? 3
-             : !IsLikelihood(properties->unit)  ? 2
+      rank = !metric.linear_in_token_error      ? 4
+             : !IsLikelihood(properties->unit)  ? 3
              : properties->unit == "nats/token" ? 0
+             : IsPerUnit(properties->unit)      ? 2
                                                 : 1;
     } else if (std::isfinite(metric.lower_bound) && std::isfinite(metric.upper_bound)) {
-      rank = 5;
+      rank = 6;
     }
     ranked.push_back(
-        {{static_cast<size_t>(named - sharp.counterparts.begin()), rank, name}, &series});
+        {{static_cast<size_t>(named - sharp.counterparts.begin()), rank, name}, &entry});
   }
   std::sort(ranked.begin(), ranked.end());
-  std::vector<const v1::Series*> counterparts;
+  std::vector<const Entry*> counterparts;
   counterparts.reserve(ranked.size());
-  for (const auto& [rank, series] : ranked) counterparts.push_back(series);
+  for (const auto& [rank, entry] : ranked) counterparts.push_back(entry);
   return counterparts;
 }
 
@@ -373,233 +447,357 @@ double SeriesDiagnosis::AxisOf(const v1::SeriesPoint& point) const {
   return point.scale();
 }
 
-absl::Status SeriesDiagnosis::Step() {
-  const Job& job = jobs_[diagnoses_.size()];
-  const v1::Series& sharp = *job.sharp;
-  const Properties& properties = *PropertiesOf(sharp.metric());
-  const std::vector<const v1::Series*> counterparts = CounterpartsOf(job);
-  const bool by_loss = options_.x_axis() == "loss";
-  const double level = options_.level() == 0 ? kDefaultLevel : options_.level();
+// Makes one diagnosis: gathers the series, asks for the verdict, writes it down.
+class SeriesDiagnosis::One {
+ public:
+  One(SeriesDiagnosis& whole, const Job& job)
+      : whole_(whole),
+        job_(job),
+        sharp_(job.sharp->series),
+        properties_(*whole.PropertiesOf(*job.sharp)),
+        by_loss_(whole.options_.x_axis() == "loss"),
+        level_(whole.options_.level() == 0 ? kDefaultLevel : whole.options_.level()) {}
 
-  v1::Diagnosis diagnosis;
-  diagnosis.set_family(sharp.family().empty() ? "default" : sharp.family());
-  diagnosis.set_task(sharp.task());
-  diagnosis.set_filter(sharp.filter().empty() ? "none" : sharp.filter());
-  diagnosis.set_metric(sharp.metric());
-  if (sharp.has_target_length()) diagnosis.set_target_length(sharp.target_length());
-  if (sharp.has_shots()) diagnosis.set_shots(sharp.shots());
-  if (sharp.has_temperature()) diagnosis.set_temperature(sharp.temperature());
-  diagnosis.set_x_axis(options_.x_axis().empty() ? "parameters" : options_.x_axis());
+  absl::Status Run() {
+    NameIt();
+    TakeCounterparts();
+    TakePoints();
+    if (whole_.samples_.count(job_.key) > 0) TakeSamples();
+    metrics::VerdictOptions options;
+    options.hold_out =
+        whole_.options_.has_hold_out() ? static_cast<int>(whole_.options_.hold_out()) : 1;
+    options.seed = whole_.options_.seed();
+    options.replicates = kReplicates;
+    absl::StatusOr<metrics::VerdictResult> judged = metrics::Judge(series_, options);
+    if (!judged.ok()) {
+      return absl::InvalidArgumentError(
+          fmt::format("{}: {}", name_, std::string(judged.status().message())));
+    }
+    judged_ = *std::move(judged);
+    WriteVerdict();
+    WriteScales();
+    WriteScores();
+    WriteBreaks();
+    WriteFits();
+    whole_.p_values_.push_back(p_value_);
+    whole_.diagnoses_.push_back(std::move(out_));
+    return absl::OkStatus();
+  }
 
-  metrics::VerdictSeries series;
-  series.metric = properties.metric;
-  if (sharp.has_chance()) series.metric.chance = sharp.chance();
-  if (sharp.has_target_length()) series.target_length = sharp.target_length();
-  series.composition = properties.composition.value_or(
-      properties.metric.uses_wrong_choices ? Composition::kNone : Composition::kAllTokens);
+ private:
+  void NameIt() {
+    out_.set_family(sharp_.family().empty() ? "default" : sharp_.family());
+    out_.set_task(sharp_.task());
+    out_.set_filter(sharp_.filter().empty() ? "none" : sharp_.filter());
+    out_.set_metric(sharp_.metric());
+    if (sharp_.has_target_length()) out_.set_target_length(sharp_.target_length());
+    if (sharp_.has_shots()) out_.set_shots(sharp_.shots());
+    if (sharp_.has_temperature()) out_.set_temperature(sharp_.temperature());
+    out_.set_x_axis(whole_.options_.x_axis().empty() ? "parameters" : whole_.options_.x_axis());
+    name_ = fmt::format("{} / {} / {}", out_.family(), sharp_.task(), sharp_.metric());
 
-  std::map<std::tuple<std::string, double, std::string, double>, const v1::SeriesPoint*> others;
-  const Properties* counterpart = nullptr;
-  if (!counterparts.empty()) {
-    counterpart = PropertiesOf(counterparts.front()->metric());
-    series.counterpart = counterpart->metric;
-    series.counterpart_per_unit =
-        IsPerUnit(counterpart->unit) ||
-        (counterpart->metric.higher_is_better && std::isfinite(counterpart->metric.lower_bound) &&
-         counterpart->metric.linear_in_token_error);
+    series_.metric = properties_.metric;
+    if (sharp_.has_chance()) series_.metric.chance = sharp_.chance();
+    if (sharp_.has_target_length()) series_.target_length = sharp_.target_length();
+    series_.composition = properties_.composition.value_or(
+        properties_.metric.uses_wrong_choices ? Composition::kNone : Composition::kAllTokens);
+    // Whoever did not say decoded greedily: every harness's default.
+    series_.is_greedy = !(sharp_.has_temperature() && sharp_.temperature() > 0);
+  }
+
+  void TakeCounterparts() {
+    counterparts_ = whole_.CounterpartsOf(job_);
+    if (counterparts_.empty()) return;
+    counterpart_ = whole_.PropertiesOf(*counterparts_.front());
+    series_.counterpart = counterpart_->metric;
+    series_.counterpart_name = counterparts_.front()->series.metric();
+    series_.counterpart_per_unit =
+        IsPerUnit(counterpart_->unit) ||
+        (counterpart_->metric.higher_is_better && std::isfinite(counterpart_->metric.lower_bound) &&
+         counterpart_->metric.linear_in_token_error);
     // Lengths are in tokens: what is per byte or character composes to nothing without theirs.
-    if (IsPerUnit(counterpart->unit) && counterpart->unit != "nats/token") {
-      series.composition = Composition::kNone;
+    if (IsPerUnit(counterpart_->unit) && counterpart_->unit != "nats/token") {
+      series_.composition = Composition::kNone;
     }
-    diagnosis.set_counterpart(counterparts.front()->metric());
-    for (size_t i = 1; i < counterparts.size(); ++i) {
-      diagnosis.add_other_counterparts(counterparts[i]->metric());
-    }
-    for (const v1::SeriesPoint& point : counterparts.front()->points()) {
-      others[IdentityOf(point)] = &point;
+    out_.set_counterpart(series_.counterpart_name);
+    for (size_t i = 1; i < counterparts_.size(); ++i) {
+      out_.add_other_counterparts(counterparts_[i]->series.metric());
     }
   }
 
-  std::vector<const v1::SeriesPoint*> points;
-  std::vector<const v1::SeriesPoint*> partners;
-  std::set<std::tuple<std::string, double, std::string, double>> known;
-  size_t without_axis = 0;
-  size_t repeated = 0;
-  for (const v1::SeriesPoint& point : sharp.points()) {
-    const double at = AxisOf(point);
-    if (std::isnan(at)) {
-      ++without_axis;
-      continue;
-    }
-    if (!known.insert(IdentityOf(point)).second) {
-      ++repeated;
-      continue;
-    }
-    VerdictModel model;
-    // A lower loss is a better model: the axis is turned round.
-    model.scale = by_loss ? 1 / at : at;
-    model.value = point.value();
-    if (point.has_stderr()) model.standard_error = point.stderr();
-    if (point.has_n()) {
-      model.n = point.n();
-    } else if (properties.metric.proportion && point.has_stderr()) {
-      if (const auto n = metrics::InferSampleSize(point.value(), point.stderr())) {
-        model.n = static_cast<double>(*n);
+  void TakePoints() {
+    std::map<Identity, const v1::SeriesPoint*> others;
+    if (!counterparts_.empty()) {
+      for (const v1::SeriesPoint& point : counterparts_.front()->series.points()) {
+        others[IdentityOf(point)] = &point;
       }
     }
-    const auto partner = others.find(IdentityOf(point));
-    if (partner != others.end()) {
-      model.counterpart = partner->second->value();
-      if (partner->second->has_stderr()) model.counterpart_error = partner->second->stderr();
-      if (partner->second->has_n()) model.counterpart_n = partner->second->n();
+    std::set<Identity> known;
+    size_t without_axis = 0;
+    size_t repeated = 0;
+    size_t without_partner = 0;
+    for (const v1::SeriesPoint& point : sharp_.points()) {
+      const double at = whole_.AxisOf(point);
+      if (std::isnan(at)) {
+        ++without_axis;
+        continue;
+      }
+      if (!known.insert(IdentityOf(point)).second) {
+        ++repeated;
+        continue;
+      }
+      VerdictModel model;
+      // A lower loss is a better model: the axis is turned round.
+      model.scale = by_loss_ ? 1 / at : at;
+      model.value = point.value();
+      if (point.has_stderr()) model.standard_error = point.stderr();
+      if (point.has_n()) {
+        model.n = point.n();
+      } else if (properties_.metric.proportion && point.has_stderr()) {
+        if (const auto n = metrics::InferSampleSize(point.value(), point.stderr())) {
+          model.n = static_cast<double>(*n);
+        }
+      }
+      const auto partner = others.find(IdentityOf(point));
+      if (partner != others.end()) {
+        model.counterpart = partner->second->value();
+        if (partner->second->has_stderr()) model.counterpart_error = partner->second->stderr();
+        if (partner->second->has_n()) model.counterpart_n = partner->second->n();
+      } else {
+        ++without_partner;
+      }
+      series_.models.push_back(std::move(model));
+      points_.push_back(&point);
     }
-    series.models.push_back(model);
-    points.push_back(&point);
-    partners.push_back(partner == others.end() ? nullptr : partner->second);
+    if (without_axis > 0) {
+      Warn("{}: {} of {} models have no {} and were left out", name_, without_axis,
+           sharp_.points_size(), whole_.options_.x_axis());
+    }
+    if (repeated > 0) {
+      Warn("{}: {} points repeat a model, scale, seed and tokens; the first of each counts", name_,
+           repeated);
+    }
+    if (!counterparts_.empty() && without_partner > 0) {
+      Warn("{}: {} of {} models have no {}: models are matched by name, scale, seed and tokens",
+           name_, without_partner, points_.size(), series_.counterpart_name);
+    }
+    for (size_t i = 1; i < counterparts_.size(); ++i) TakeOther(*counterparts_[i]);
   }
-  const std::string name =
-      fmt::format("{} / {} / {}", diagnosis.family(), sharp.task(), sharp.metric());
-  if (without_axis > 0) {
-    warnings_.push_back(fmt::format("{}: {} of {} models have no {} and were left out", name,
-                                    without_axis, sharp.points_size(), options_.x_axis()));
+
+  // What is only asked whether it agrees with the primary counterpart. Functions of the same
+  // log-likelihoods are not asked: they know nothing more.
+  void TakeOther(const Entry& entry) {
+    const Properties& properties = *whole_.PropertiesOf(entry);
+    const bool is_same_evidence = entry.evidence && counterparts_.front()->evidence &&
+                                  *entry.evidence == *counterparts_.front()->evidence;
+    if (!properties.metric.uses_wrong_choices &&
+        (IsLikelihood(properties.unit) || is_same_evidence)) {
+      return;
+    }
+    metrics::VerdictOther other;
+    other.name = entry.series.metric();
+    other.metric = properties.metric;
+    std::map<Identity, const v1::SeriesPoint*> by_model;
+    for (const v1::SeriesPoint& point : entry.series.points()) {
+      by_model.try_emplace(IdentityOf(point), &point);
+    }
+    for (const v1::SeriesPoint* point : points_) {
+      const auto found = by_model.find(IdentityOf(*point));
+      std::optional<double> value;
+      std::optional<double> error;
+      if (found != by_model.end()) {
+        value = found->second->value();
+        if (found->second->has_stderr()) error = found->second->stderr();
+      }
+      other.values.push_back(value);
+      other.standard_errors.push_back(error);
+    }
+    series_.others.push_back(std::move(other));
   }
-  if (repeated > 0) {
-    warnings_.push_back(fmt::format(
-        "{}: {} points repeat a model, scale, seed and tokens; the first of each counts", name,
-        repeated));
+
+  void TakeSamples() {
+    const std::map<Identity, Samples>& all = whole_.samples_.at(job_.key);
+    std::vector<ModelSamples> samples;
+    std::set<std::string> companions;
+    double matched = 1;
+    for (size_t i = 0; i < points_.size(); ++i) {
+      const auto found = all.find(IdentityOf(*points_[i]));
+      ModelSamples& of = samples.emplace_back();
+      if (found == all.end()) continue;
+      of = found->second.of;
+      if (of.companion != nullptr) {
+        companions.insert(of.companion->about().task());
+        matched = std::min(matched, of.match->share);
+      }
+      if (series_.composition == Composition::kAllTokens) {
+        series_.models[i].items = ItemsOf(of, sharp_.metric());
+      }
+    }
+    if (companions.size() == 1) {
+      out_.set_companion_task(*companions.begin());
+      out_.set_companion_matched(matched);
+    } else if (companions.size() > 1) {
+      Warn("{}: its models have different companions ({}): name one (--companion)", name_,
+           fmt::join(companions, ", "));
+    }
+    // Choices are not made token by token.
+    if (properties_.metric.uses_wrong_choices) return;
+    series_.parts = PositionsOf(samples);
+    if (!series_.target_length) series_.target_length = MeanTargetUnits(samples);
   }
-  if (!counterparts.empty()) {
-    const auto n_matched = static_cast<size_t>(std::count_if(
-        partners.begin(), partners.end(), [](const auto* p) { return p != nullptr; }));
-    if (n_matched < points.size()) {
-      warnings_.push_back(fmt::format(
-          "{}: {} of {} models have no {}: models are matched by name, scale, seed and tokens",
-          name, points.size() - n_matched, points.size(), counterparts.front()->metric()));
+
+  template <typename... Args>
+  void Warn(fmt::format_string<Args...> format, Args&&... args) {
+    whole_.warnings_.push_back(fmt::format(format, std::forward<Args>(args)...));
+  }
+
+  void WriteVerdict() {
+    out_.set_verdict(ToProto(judged_.verdict));
+    if (judged_.strength) out_.set_strength(ToProto(*judged_.strength));
+    for (const metrics::VerdictReason& reason : judged_.reasons) {
+      v1::Reason* out = out_.add_reasons();
+      out->set_code(std::string(reason.code));
+      out->set_text(reason.text);
+      for (const auto& [key, value] : reason.values) {
+        v1::NamedValue* named = out->add_values();
+        named->set_name(std::string(key));
+        named->set_value(value);
+      }
+    }
+    out_.set_n_scales(static_cast<uint32_t>(series_.models.size()));
+  }
+
+  void WriteScales() {
+    for (const metrics::VerdictScale& at : judged_.scales) {
+      const v1::SeriesPoint& point = *points_[at.model];
+      const VerdictModel& model = series_.models[at.model];
+      v1::DiagnosedScale* out = out_.add_scales();
+      out->set_model(point.model());
+      out->set_scale(whole_.AxisOf(point));
+      if (model.n) out->set_n(static_cast<uint32_t>(std::min(*model.n, kMaxCount)));
+      out->set_value(point.value());
+      WriteInterval(model, point.value(), out);
+      WriteCounterpart(model, out);
+      const auto& predicted = at.held_out && at.forecast ? at.forecast : at.predicted;
+      if (predicted) WritePrediction(model, *predicted, out);
+      out->set_held_out(at.held_out);
     }
   }
 
-  metrics::VerdictOptions verdict_options;
-  verdict_options.hold_out = options_.has_hold_out() ? static_cast<int>(options_.hold_out()) : 1;
-  verdict_options.seed = options_.seed();
-  verdict_options.replicates = kReplicates;
-  const absl::StatusOr<metrics::VerdictResult> judged = metrics::Judge(series, verdict_options);
-  if (!judged.ok()) {
-    return absl::InvalidArgumentError(
-        fmt::format("{}: {}", name, std::string(judged.status().message())));
-  }
-  diagnosis.set_verdict(ToProto(judged->verdict));
-  if (judged->strength) diagnosis.set_strength(ToProto(*judged->strength));
-  for (const metrics::VerdictReason& reason : judged->reasons) {
-    v1::Reason* out = diagnosis.add_reasons();
-    out->set_code(std::string(reason.code));
-    out->set_text(reason.text);
-    for (const auto& [key, value] : reason.values) {
-      v1::NamedValue* named = out->add_values();
-      named->set_name(std::string(key));
-      named->set_value(value);
-    }
-  }
-  diagnosis.set_n_scales(static_cast<uint32_t>(series.models.size()));
-
-  std::vector<metrics::CurvePoint> curve;
-  std::vector<double> counterpart_curve;
-  for (const metrics::VerdictScale& at : judged->scales) {
-    const v1::SeriesPoint& point = *points[at.model];
-    const VerdictModel& model = series.models[at.model];
-    v1::DiagnosedScale* out = diagnosis.add_scales();
-    out->set_model(point.model());
-    out->set_scale(AxisOf(point));
-    if (model.n) out->set_n(static_cast<uint32_t>(std::min(*model.n, 4294967295.0)));
-    out->set_value(point.value());
-    if (model.n && properties.metric.proportion && point.value() >= 0 && point.value() <= 1) {
-      const auto k = static_cast<uint64_t>(std::llround(point.value() * *model.n));
-      const auto interval = metrics::ShareInterval(k, static_cast<uint64_t>(*model.n), level);
+  void WriteInterval(const VerdictModel& model, double value, v1::DiagnosedScale* out) const {
+    if (model.n && properties_.metric.proportion && value >= 0 && value <= 1) {
+      const auto k = static_cast<uint64_t>(std::llround(value * *model.n));
+      const auto interval = metrics::ShareInterval(k, static_cast<uint64_t>(*model.n), level_);
       if (interval.ok()) SetInterval(*interval, out->mutable_interval());
     } else if (model.standard_error && *model.standard_error > 0) {
-      const auto interval = metrics::Normal(point.value(), *model.standard_error, level);
+      const auto interval = metrics::Normal(value, *model.standard_error, level_);
       if (interval.ok()) SetInterval(*interval, out->mutable_interval());
     }
-    if (model.counterpart) {
-      out->set_counterpart_value(*model.counterpart);
-      counterpart_curve.push_back(counterpart->metric.higher_is_better ? *model.counterpart
-                                                                       : -*model.counterpart);
-      if (model.counterpart_error && *model.counterpart_error > 0) {
-        const auto interval = metrics::Normal(*model.counterpart, *model.counterpart_error, level);
-        if (interval.ok()) SetInterval(*interval, out->mutable_counterpart_interval());
-      }
+  }
+
+  void WriteCounterpart(const VerdictModel& model, v1::DiagnosedScale* out) const {
+    if (!model.counterpart) return;
+    out->set_counterpart_value(*model.counterpart);
+    if (model.counterpart_error && *model.counterpart_error > 0) {
+      const auto interval = metrics::Normal(*model.counterpart, *model.counterpart_error, level_);
+      if (interval.ok()) SetInterval(*interval, out->mutable_counterpart_interval());
     }
-    const auto& predicted = at.held_out && at.forecast ? at.forecast : at.predicted;
-    if (predicted) {
-      out->set_predicted(predicted->value);
-      SetPredicted(*predicted, out->mutable_predicted_interval());
-      if (model.n && predicted->value > 0 && predicted->value * *model.n < kItemsToSee) {
-        v1::SamplesNeeded* needed = diagnosis.add_samples_needed();
-        needed->set_model(point.model());
-        needed->set_n(static_cast<uint32_t>(
-            std::min(std::ceil(kItemsToSee / predicted->value), 4294967295.0)));
-        needed->set_to_resolve(predicted->value);
+  }
+
+  void WritePrediction(const VerdictModel& model, const metrics::PredictedShare& predicted,
+                       v1::DiagnosedScale* out) {
+    out->set_predicted(predicted.value);
+    SetPredicted(predicted, out->mutable_predicted_interval());
+    if (!model.n || !(predicted.value > 0 && predicted.value * *model.n < kItemsToSee)) return;
+    v1::SamplesNeeded* needed = out_.add_samples_needed();
+    needed->set_model(out->model());
+    needed->set_n(
+        static_cast<uint32_t>(std::min(std::ceil(kItemsToSee / predicted.value), kMaxCount)));
+    needed->set_to_resolve(predicted.value);
+  }
+
+  // Of the first model of each size, better being up.
+  void WriteScores() {
+    std::vector<metrics::CurvePoint> curve;
+    std::vector<double> counterpart_curve;
+    for (const metrics::VerdictScale& at : judged_.scales) {
+      const VerdictModel& model = series_.models[at.model];
+      if (model.counterpart) {
+        counterpart_curve.push_back(counterpart_->metric.higher_is_better ? *model.counterpart
+                                                                          : -*model.counterpart);
       }
-    }
-    out->set_held_out(at.held_out);
-    if (curve.empty() || model.scale > curve.back().scale) {
+      if (!curve.empty() && !(model.scale > curve.back().scale)) continue;
       metrics::CurvePoint to_score;
       to_score.scale = model.scale;
-      to_score.value = properties.metric.higher_is_better ? point.value() : -point.value();
-      if (model.n && properties.metric.proportion && properties.metric.higher_is_better) {
+      to_score.value = properties_.metric.higher_is_better ? *model.value : -*model.value;
+      if (model.n && properties_.metric.proportion && properties_.metric.higher_is_better) {
         to_score.binomial_n = static_cast<uint64_t>(*model.n);
       } else {
         to_score.standard_error = model.standard_error;
       }
       curve.push_back(to_score);
     }
-  }
-
-  const auto score = metrics::ScoreEmergence(curve);
-  if (score.ok()) {
-    if (score->score) diagnosis.set_emergence_score(*score->score);
-    diagnosis.set_zero_median(score->zero_median);
-    metrics::EmergenceOptions null;
-    null.seed = options_.seed();
-    null.replicates = kReplicates;
-    null.scatter.tau = judged->law ? judged->law->tau : 0.05;
-    if (const auto tested = metrics::TestEmergenceScore(curve, null); tested.ok()) {
-      diagnosis.set_emergence_score_null_p(tested->p_value);
+    if (const auto score = metrics::ScoreEmergence(curve); score.ok()) {
+      if (score->score) out_.set_emergence_score(*score->score);
+      out_.set_zero_median(score->zero_median);
+      metrics::EmergenceOptions null;
+      null.seed = whole_.options_.seed();
+      null.replicates = kReplicates;
+      null.scatter.tau = judged_.law ? judged_.law->tau : kAssumedScatter;
+      if (const auto tested = metrics::TestEmergenceScore(curve, null); tested.ok()) {
+        out_.set_emergence_score_null_p(tested->p_value);
+      }
+    }
+    const auto other_score = metrics::ScoreEmergence(counterpart_curve);
+    if (other_score.ok() && other_score->score) {
+      out_.set_counterpart_emergence_score(*other_score->score);
     }
   }
-  const auto other_score = metrics::ScoreEmergence(counterpart_curve);
-  if (other_score.ok() && other_score->score) {
-    diagnosis.set_counterpart_emergence_score(*other_score->score);
-  }
 
-  double p_value = 2;
-  if (judged->law && judged->law->is_testable) {
-    p_value = judged->law->p_value;
-    if (judged->verdict == Verdict::kBreakSurvives && judged->law->break_x) {
-      v1::Break* out = diagnosis.add_breaks();
+  void WriteBreaks() {
+    if (judged_.law && judged_.law->is_testable) p_value_ = judged_.law->p_value;
+    for (const metrics::VerdictBreak& found : judged_.breaks) {
+      v1::Break* out = out_.add_breaks();
       out->set_where(v1::Break::MEAN);
-      const double at = std::exp(*judged->law->break_x);
-      out->set_scale(by_loss ? 1 / at : at);
-      out->set_p_value(p_value);
+      out->set_scale(by_loss_ ? 1 / found.scale : found.scale);
+      out->set_p_value(found.p_value);
+      out->set_q_value(found.q_value);
+      out->set_share_of_fall(found.share_of_fall);
+      if (!found.part) continue;
+      const metrics::VerdictPart& part = series_.parts[*found.part];
+      if (part.position) {
+        out->set_where(v1::Break::POSITION);
+        out->set_position(static_cast<uint32_t>(*part.position));
+        out->set_from_end(part.from_end);
+      } else {
+        out->set_where(v1::Break::STRATUM);
+        out->set_stratum(part.stratum);
+      }
+    }
+    // The series' own test is the smallest of its breaks, corrected over its parts.
+    for (const metrics::VerdictBreak& found : judged_.breaks) {
+      p_value_ = std::min(p_value_, found.part ? found.q_value : found.p_value);
     }
   }
 
   // For description: plain laws of the counterpart, on the scale on which they are laws.
-  if (judged->law_points.size() >= 3) {
-    metrics::Curve curve_of_law;
+  void WriteFits() {
+    if (judged_.law_points.size() < 3) return;
+    metrics::Curve curve;
     bool has_variances = true;
-    for (const metrics::LawPoint& point : judged->law_points) {
-      curve_of_law.x.push_back(std::exp(point.x));
-      curve_of_law.y.push_back(std::exp(point.y));
+    for (const metrics::LawPoint& point : judged_.law_points) {
+      curve.x.push_back(std::exp(point.x));
+      curve.y.push_back(std::exp(point.y));
       has_variances = has_variances && point.variance > 0;
-      curve_of_law.sampling_variances.push_back(point.variance * std::exp(2 * point.y));
+      curve.sampling_variances.push_back(point.variance * std::exp(2 * point.y));
     }
-    if (!has_variances) curve_of_law.sampling_variances.clear();
+    if (!has_variances) curve.sampling_variances.clear();
     for (const metrics::Law law : {metrics::Law::kPowerLaw, metrics::Law::kPowerLawFloor}) {
-      const auto fit = metrics::FitLaw(law, curve_of_law, {});
+      const auto fit = metrics::FitLaw(law, curve, {});
       if (!fit.ok()) continue;
-      v1::Fit* out = diagnosis.add_fits();
+      v1::Fit* out = out_.add_fits();
       out->set_law(std::string(metrics::LawName(law)));
-      out->set_on(diagnosis.counterpart());
+      out->set_on(out_.counterpart());
       const std::vector<std::string> names = metrics::LawParameterNames(law, 0);
       for (size_t i = 0; i < fit->parameters.size(); ++i) {
         v1::FitParameter* parameter = out->add_parameters();
@@ -610,10 +808,28 @@ absl::Status SeriesDiagnosis::Step() {
       if (fit->aicc) out->set_aicc(*fit->aicc);
     }
   }
-  p_values_.push_back(p_value);
-  diagnoses_.push_back(std::move(diagnosis));
-  return absl::OkStatus();
-}
+
+  SeriesDiagnosis& whole_;
+  const Job& job_;
+  const v1::Series& sharp_;
+  const Properties& properties_;
+  const bool by_loss_;
+  const double level_;
+  // Family, task and metric, for warnings.
+  std::string name_;
+  std::vector<const Entry*> counterparts_;
+  // Of the primary one; null where there is none.
+  const Properties* counterpart_ = nullptr;
+  metrics::VerdictSeries series_;
+  // In the order of the series' models.
+  std::vector<const v1::SeriesPoint*> points_;
+  metrics::VerdictResult judged_;
+  // Of the break tests; above 1 where none was made.
+  double p_value_ = 2;
+  v1::Diagnosis out_;
+};
+
+absl::Status SeriesDiagnosis::Step() { return One(*this, jobs_[diagnoses_.size()]).Run(); }
 
 absl::Status SeriesDiagnosis::Finish() {
   std::vector<double> tested;
@@ -630,7 +846,9 @@ absl::Status SeriesDiagnosis::Finish() {
     const double q = (*adjusted)[next++];
     v1::Diagnosis& diagnosis = diagnoses_[i];
     diagnosis.set_q_value(q);
-    for (v1::Break& found : *diagnosis.mutable_breaks()) found.set_q_value(q);
+    for (v1::Break& found : *diagnosis.mutable_breaks()) {
+      found.set_q_value(std::max(found.q_value(), q));
+    }
     if (diagnosis.verdict() == v1::Diagnosis::BREAK_SURVIVES && q > fdr) {
       // One break among many series that were tested may be luck.
       diagnosis.set_verdict(v1::Diagnosis::INSUFFICIENT);

@@ -1,4 +1,5 @@
-// Diagnosing series that a caller sends: which sudden rises are the metric's doing.
+// Diagnosing families, from series that a caller sends and from scored runs: which sudden rises are
+// the metric's doing.
 #ifndef MIRAGE_SERVER_ENGINE_DIAGNOSE_H_
 #define MIRAGE_SERVER_ENGINE_DIAGNOSE_H_
 
@@ -6,25 +7,31 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "metrics/registry/metric_info.h"
 #include "mirage/v1/emergence.pb.h"
+#include "server/engine/engine.h"
+#include "server/engine/run_points.h"
+#include "server/engine/sample_evidence.h"
 
 namespace mirage::server {
 
 // What one diagnosis takes at most.
 inline constexpr size_t kMaxDiagnosedPoints = 4'000'000;
 inline constexpr size_t kMaxDiagnosedSeries = 100'000;
+inline constexpr size_t kMaxDiagnosedRuns = 10'000;
 
-// One call of DiagnoseSeries: takes series, then diagnoses each sharp metric's in turn. Not
-// thread-safe.
+// One call of DiagnoseSeries: takes series and runs, then diagnoses each sharp metric's in turn.
+// Not thread-safe.
 //
 //   auto diagnosis = SeriesDiagnosis::Create(options);
-//   diagnosis->Add(series); ...
+//   diagnosis->Add(series); diagnosis->AddRun(run, scale); ...
 //   diagnosis->Start();
 //   while (diagnosis->n_done() < diagnosis->n_series()) diagnosis->Step();
 //   diagnosis->Finish();
@@ -32,9 +39,13 @@ inline constexpr size_t kMaxDiagnosedSeries = 100'000;
 // A sharp metric's counterparts are the continuous metrics of the same family, task, filter, target
 // length, shots and temperature. The primary one is fixed before looking, by declared properties:
 // those that a user's MetricProperties name, in their order; else what is linear in the per-token
-// error and does not change with wrong choices, likelihoods before distances; what else does not
-// change with wrong choices; the rest, bounded ones (Brier) last. Models are joined by name, scale,
+// error and does not change with wrong choices, likelihoods before distances, per token or of whole
+// targets before those per byte or character; what else does not change with wrong choices; the rest, bounded ones (Brier) last. Models are joined by name, scale,
 // seed and tokens.
+//
+// Of runs, the samples speak as well: the items' own log-probabilities compose to the metric, and
+// the counterpart is looked at position by position (sample_evidence.h). A generated task takes the
+// counterparts of its companion, a scored task over the same documents (companion.h).
 class SeriesDiagnosis {
  public:
   // INVALID_ARGUMENT with the field's path and the remedy for options out of range, properties of a
@@ -46,6 +57,11 @@ class SeriesDiagnosis {
   // metric, a chance that contradicts that of an earlier part; RESOURCE_EXHAUSTED beyond the
   // limits.
   absl::Status Add(const v1::Series& series);
+
+  // Adds a run. INVALID_ARGUMENT for a scale that cannot be, with the field's path;
+  // RESOURCE_EXHAUSTED beyond the limits. A run without a place on the axis is left out with a
+  // warning. Takes some milliseconds for 10 000 samples with a companion.
+  absl::Status AddRun(std::shared_ptr<const ScoredRun> run, const v1::Scale& scale);
 
   // All are there. INVALID_ARGUMENT: no series of a sharp metric, or options.metrics names one that
   // is not there.
@@ -68,25 +84,51 @@ class SeriesDiagnosis {
   // Family, task, filter, target length, shots, temperature: what a sharp metric and its
   // counterparts share; absent numbers are -1.
   using Key = std::tuple<std::string, std::string, std::string, int64_t, int64_t, double>;
-  // The metrics of one key.
-  using Metrics = std::map<std::string, v1::Series>;
+  // What makes two points one model: name, scale, seed, tokens (-1 where absent).
+  using Identity = std::tuple<std::string, double, std::string, double>;
+  // One metric of one key.
+  struct Entry {
+    v1::Series series;
+    // What it was computed from, where that is known: names stand for several metrics.
+    std::optional<metrics::Evidence> evidence;
+  };
+  // The metrics of one key, by name.
+  using Metrics = std::map<std::string, Entry>;
+  // What one model's samples say on one key.
+  struct Samples {
+    ModelSamples of;
+    std::shared_ptr<const CompanionMatch> match;
+  };
   struct Properties;
+  // Makes the next diagnosis.
+  class One;
   struct Job {
+    Key key;
     const Metrics* metrics = nullptr;
-    const v1::Series* sharp = nullptr;
+    const Entry* sharp = nullptr;
   };
 
   explicit SeriesDiagnosis(const v1::DiagnoseOptions& options) : options_(options) {}
 
+  static Key KeyOf(const v1::Series& series);
+  static Identity IdentityOf(const v1::SeriesPoint& point);
+  absl::Status Add(const v1::Series& series, std::optional<metrics::Evidence> evidence);
   // What is known of a metric; null where nothing is.
-  const Properties* PropertiesOf(const std::string& metric);
+  const Properties* PropertiesOf(const Entry& entry);
   // The counterparts, the primary one first.
-  std::vector<const v1::Series*> CounterpartsOf(const Job& job);
+  std::vector<const Entry*> CounterpartsOf(const Job& job);
   double AxisOf(const v1::SeriesPoint& point) const;
 
   v1::DiagnoseOptions options_;
-  std::map<std::string, std::shared_ptr<Properties>> properties_;
+  // By name and evidence.
+  std::map<std::pair<std::string, std::optional<metrics::Evidence>>, std::shared_ptr<Properties>>
+      properties_;
   std::map<Key, Metrics> series_;
+  std::map<Key, std::map<Identity, Samples>> samples_;
+  // Held while their samples are looked at.
+  std::vector<std::shared_ptr<const ScoredRun>> runs_;
+  // Models that have a place on the axis, or not.
+  size_t n_without_axis_ = 0;
   size_t n_points_ = 0;
   size_t n_parts_ = 0;
   std::vector<Job> jobs_;

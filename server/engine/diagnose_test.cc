@@ -7,6 +7,8 @@
 #include <memory>
 #include <string>
 
+#include "tests/support/sample_batches.h"
+
 namespace mirage::server {
 namespace {
 
@@ -235,6 +237,115 @@ TEST(DiagnoseTest, BadInputIsNamed) {
   auto other = Make(options);
   ASSERT_TRUE(other->Add(ExactMatch()).ok());
   code_and_text(other->Start(), "options.metrics names 'acc'");
+}
+
+// A run of a model at `progress` in (0, 1): the share of 200 sums of two digits that it gets right,
+// one digit as easy as the other, with the log-likelihoods of the answers under a second task.
+std::shared_ptr<const ScoredRun> RunAt(Engine& engine, double progress) {
+  v1::IngestHeader header;
+  header.mutable_run()->set_model("unnamed");
+  *header.mutable_run()->add_tasks() =
+      test_support::Task("add", "generate_until", {{"exact_match", progress}}, 200);
+  *header.mutable_run()->add_tasks() =
+      test_support::Task("add_ll", "loglikelihood", {{"acc", progress}}, 200);
+  v1::SampleBatch sums = test_support::EmptyBatch("add");
+  v1::SampleBatch scored = test_support::EmptyBatch("add_ll");
+  for (int i = 0; i < 200; ++i) {
+    const std::string id = std::to_string(i);
+    const std::string target = std::to_string(10 + i % 90);
+    const bool is_right = i < std::lround(200 * progress);
+    test_support::AddGeneration(&sums, id, is_right ? target : "xx", target, is_right ? 1 : 0);
+    test_support::AddLikelihood(&scored, id, std::log(progress) * (0.5 + i / 199.0), is_right);
+    for (v1::SampleBatch* batch : {&sums, &scored}) {
+      test_support::AddText(batch->mutable_keys()->mutable_doc_hash(), "d" + id);
+    }
+    test_support::AddText(scored.mutable_likelihood()->mutable_targets(), " " + target);
+  }
+  auto session = *engine.StartIngest(header);
+  v1::IngestResponse response;
+  EXPECT_TRUE(session->Add(sums, 1, &response).ok());
+  EXPECT_TRUE(session->Add(scored, 2, &response).ok());
+  v1::IngestFinish finish;
+  finish.set_n_batches(2);
+  EXPECT_TRUE(session->Finish(finish, &response).ok());
+  return *engine.Find(response.run());
+}
+
+v1::Scale ScaleAt(int i) {
+  v1::Scale scale;
+  scale.set_model("m" + std::to_string(i));
+  scale.set_parameters(1e6 * std::pow(3.0, i));
+  scale.set_flops(1e15 * std::pow(9.0, i));
+  return scale;
+}
+
+TEST(DiagnoseRunsTest, TheCompanionsLogLikelihoodsAreTheCounterpart) {
+  Engine engine;
+  auto diagnosis = Make();
+  for (int i = 0; i < 7; ++i) {
+    ASSERT_TRUE(diagnosis->AddRun(RunAt(engine, 0.1 + 0.12 * i), ScaleAt(i)).ok());
+  }
+  RunAll(*diagnosis);
+  EXPECT_THAT(diagnosis->warnings(), IsEmpty());
+  // exact_match of add, and what lm-eval calls acc of add_ll.
+  ASSERT_EQ(diagnosis->diagnoses().size(), 2u);
+  const v1::Diagnosis& add = diagnosis->diagnoses()[0];
+  EXPECT_EQ(add.task(), "add");
+  EXPECT_EQ(add.counterpart(), "log_p_target");
+  EXPECT_EQ(add.companion_task(), "add_ll");
+  EXPECT_EQ(add.companion_matched(), 1);
+  EXPECT_EQ(add.verdict(), v1::Diagnosis::SMOOTH) << add.DebugString();
+  ASSERT_EQ(add.scales_size(), 7);
+  EXPECT_EQ(add.scales(2).model(), "m2");
+  EXPECT_EQ(add.scales(2).scale(), 9e6);
+  EXPECT_EQ(add.scales(2).n(), 200u);
+  EXPECT_NEAR(add.scales(2).value(), 0.34, 1e-12);
+  EXPECT_NEAR(add.scales(2).counterpart_value(), std::log(0.34), 1e-12);
+  const v1::Diagnosis& scored = diagnosis->diagnoses()[1];
+  EXPECT_EQ(scored.task(), "add_ll");
+  EXPECT_EQ(scored.metric(), "acc");
+  // The accuracy of a scored text, not that of choices: its own log-likelihood makes it.
+  EXPECT_EQ(scored.counterpart(), "log_p_target");
+  EXPECT_FALSE(scored.has_companion_task());
+}
+
+TEST(DiagnoseRunsTest, ARunWithoutAPlaceOnTheAxisIsLeftOut) {
+  Engine engine;
+  v1::DiagnoseOptions options;
+  options.set_x_axis("flops");
+  auto diagnosis = Make(options);
+  for (int i = 0; i < 7; ++i) {
+    v1::Scale scale = ScaleAt(i);
+    scale.clear_parameters();
+    if (i == 3) scale.clear_flops();
+    ASSERT_TRUE(diagnosis->AddRun(RunAt(engine, 0.1 + 0.12 * i), scale).ok());
+  }
+  RunAll(*diagnosis);
+  EXPECT_THAT(diagnosis->warnings(),
+              ElementsAre("m3: its flops are not known: the run was left out"));
+  ASSERT_EQ(diagnosis->diagnoses()[0].scales_size(), 6);
+  EXPECT_EQ(diagnosis->diagnoses()[0].scales(0).scale(), 1e15);
+}
+
+TEST(DiagnoseRunsTest, AScaleThatCannotBe) {
+  Engine engine;
+  auto diagnosis = Make();
+  v1::Scale scale = ScaleAt(0);
+  scale.set_parameters(-3);
+  const absl::Status status = diagnosis->AddRun(RunAt(engine, 0.5), scale);
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("runs[0].scale is -3: must be finite and > 0"));
+}
+
+TEST(DiagnoseRunsTest, CompanionsThatCannotBe) {
+  v1::DiagnoseOptions options;
+  options.add_companions()->set_task("add");
+  EXPECT_THAT(std::string(SeriesDiagnosis::Create(options).status().message()),
+              HasSubstr("options.companions[0] needs both tasks: companion is empty"));
+  options.mutable_companions(0)->set_companion("add");
+  EXPECT_THAT(std::string(SeriesDiagnosis::Create(options).status().message()),
+              HasSubstr("'add' cannot be its own companion"));
 }
 
 }  // namespace

@@ -84,13 +84,15 @@ class Engine {
   absl::Status Summarize(const v1::SummarizeRunRequest& request,
                          absl::FunctionRef<bool(v1::SummarizeRunResponse)> emit);
 
+  // The run of that name. NOT_FOUND when it is not there (any more).
+  absl::StatusOr<std::shared_ptr<const ScoredRun>> Find(const std::string& name);
+
   // Forgets a run. NOT_FOUND for an unknown one.
   absl::Status Delete(const std::string& name);
 
  private:
   friend class IngestSession;
   std::string Keep(std::shared_ptr<ScoredRun> run);
-  absl::StatusOr<std::shared_ptr<const ScoredRun>> Find(const std::string& name);
 
   const Options options_;
   std::mutex mutex_;

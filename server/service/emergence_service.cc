@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -22,7 +23,7 @@ constexpr std::chrono::milliseconds kProgressEvery(200);
 class DiagnoseReactor final
     : public grpc::ServerBidiReactor<v1::DiagnoseSeriesRequest, v1::DiagnoseSeriesResponse> {
  public:
-  DiagnoseReactor() {
+  explicit DiagnoseReactor(Engine* engine) : engine_(engine) {
     const std::lock_guard<std::mutex> lock(mutex_);
     StartRead(&request_);
   }
@@ -66,10 +67,18 @@ class DiagnoseReactor final
           if (absl::Status status = Create({}); !status.ok()) return status;
         }
         return diagnosis_->Add(request_.series());
+      case v1::DiagnoseSeriesRequest::kRun: {
+        if (diagnosis_ == nullptr) {
+          if (absl::Status status = Create({}); !status.ok()) return status;
+        }
+        auto run = engine_->Find(request_.run().run());
+        if (!run.ok()) return run.status();
+        return diagnosis_->AddRun(*std::move(run), request_.run().scale());
+      }
       case v1::DiagnoseSeriesRequest::PART_NOT_SET:
         break;
     }
-    return absl::InvalidArgumentError("part is not set: send options or a series");
+    return absl::InvalidArgumentError("part is not set: send options, a series or a run");
   }
 
   absl::Status Create(const v1::DiagnoseOptions& options) {
@@ -124,6 +133,7 @@ class DiagnoseReactor final
   // gRPC runs these callbacks one after the other; the mutex lets ThreadSanitizer see it, gRPC's
   // own locks being uninstrumented.
   std::mutex mutex_;
+  Engine* const engine_;
   std::unique_ptr<SeriesDiagnosis> diagnosis_;
   bool is_corrected_ = false;
   size_t n_warned_ = 0;
@@ -136,7 +146,7 @@ class DiagnoseReactor final
 
 grpc::ServerBidiReactor<v1::DiagnoseSeriesRequest, v1::DiagnoseSeriesResponse>*
 EmergenceService::DiagnoseSeries(grpc::CallbackServerContext* /*context*/) {
-  return new DiagnoseReactor();
+  return new DiagnoseReactor(engine_);
 }
 
 }  // namespace mirage::server

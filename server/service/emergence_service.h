@@ -3,13 +3,20 @@
 #define MIRAGE_SERVER_SERVICE_EMERGENCE_SERVICE_H_
 
 #include "mirage/v1/emergence.grpc.pb.h"
+#include "server/engine/engine.h"
 
 namespace mirage::server {
 
 class EmergenceService final : public v1::EmergenceService::CallbackService {
  public:
+  // `engine` has the runs, and must outlive the service.
+  explicit EmergenceService(Engine* engine) : engine_(engine) {}
+
   grpc::ServerBidiReactor<v1::DiagnoseSeriesRequest, v1::DiagnoseSeriesResponse>* DiagnoseSeries(
       grpc::CallbackServerContext* context) override;
+
+ private:
+  Engine* const engine_;
 };
 
 }  // namespace mirage::server

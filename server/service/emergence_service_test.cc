@@ -52,7 +52,8 @@ class EmergenceServiceTest : public testing::Test {
     return stream->Finish();
   }
 
-  EmergenceService service_;
+  Engine engine_;
+  EmergenceService service_{&engine_};
   test_support::ServiceChannel services_{{&service_}};
   std::unique_ptr<v1::EmergenceService::Stub> stub_ =
       v1::EmergenceService::NewStub(services_.channel());
