@@ -7,6 +7,7 @@
 #include <limits>
 #include <optional>
 #include <span>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -45,9 +46,9 @@ constexpr double kLogitRise = 1.5;
 constexpr double kShareRise = 0.3;
 constexpr double kRiseMean = 0.8;
 constexpr double kRiseSd = 0.6;
-// Items that stand for an unknown n where a share of 0 or 1 needs a logit.
-constexpr double kUnknownItems = 1e4;
-constexpr double kLeastShare = 1e-4;
+// Where n is unknown, what it may be.
+constexpr std::array<double, 4> kAssumedItems = {50, 200, 1000, 5000};
+constexpr double kLeastShare = 1e-5;
 // Candidates of a smaller share of the weight do not count.
 constexpr double kLeastWeight = 1e-6;
 
@@ -60,28 +61,29 @@ double IntegratedSlope(double t, double u, double length) {
           std::exp(-std::abs(t - u) / length));
 }
 
-// What one model's number is on both scales.
-struct Observation {
+// One model's number, as a share of the range from the bad end.
+struct Share {
   double place = 0;
-  // Share of the range, from the bad end.
-  double share = 0;
-  // The share with half an item of each outcome added, so that its logit exists.
-  double inner = 0;
-  // Sampling variances; 0 where nothing is known.
-  double share_variance = 0;
-  double logit_variance = 0;
+  double value = 0;
+  // Items that its sampling error amounts to; absent where that is unknown.
+  std::optional<double> items;
 };
 
-Observation Observe(double share, std::optional<double> items) {
-  Observation one;
-  one.share = share;
-  const double n = items.value_or(kUnknownItems);
-  one.inner = std::clamp((share * n + 0.5) / (n + 1), kLeastShare, 1 - kLeastShare);
-  if (items) {
-    one.share_variance = one.inner * (1 - one.inner) / n;
-    one.logit_variance = 1 / ((n + 1) * one.inner * (1 - one.inner));
-  }
-  return one;
+// The same on both scales, as measured on n items.
+struct Observation {
+  double share = 0;
+  double logit = 0;
+  double share_variance = 0;
+  double logit_variance = 0;
+  // ln |d logit / d share|.
+  double log_jacobian = 0;
+};
+
+// A share of 0 or 1 has a logit once half an item of each outcome is added.
+Observation Observe(double share, double n) {
+  const double p = std::clamp((share * n + 0.5) / (n + 1), kLeastShare, 1 - kLeastShare);
+  return {share, Logit(p), p * (1 - p) / n, 1 / ((n + 1) * p * (1 - p)),
+          -std::log(p * (1 - p) * (n + 1) / n)};
 }
 
 template <typename... T>
@@ -148,6 +150,14 @@ const std::array<Grid, 2>& Grids() {
   return kGrids;
 }
 
+// What the sampling errors may be.
+struct Noise {
+  double own_share = 1;
+  std::optional<double> assumed_items;
+  // One a model.
+  std::vector<Observation> observed;
+};
+
 // Solves L w = b in place, L lower triangular, row by row.
 void SolveLower(std::span<const double> factor, std::span<double> b) {
   const size_t n = b.size();
@@ -185,37 +195,56 @@ absl::StatusOr<SharpForecast> SharpForecast::Create(std::span<const ForecastMode
   out.level_ = options.level;
   const double range = metric.upper_bound - metric.lower_bound;
 
-  std::vector<Observation> observed;
+  std::vector<Share> shares;
   for (const ForecastModel& model : models) {
-    double share = std::clamp((model.value - metric.lower_bound) / range, 0.0, 1.0);
-    const std::optional<double> items = ItemsOf(model, share, range);
-    if (!metric.higher_is_better) share = 1 - share;
-    observed.push_back(Observe(share, items));
-    observed.back().place = std::log(model.scale);
+    Share one;
+    one.place = std::log(model.scale);
+    one.value = std::clamp((model.value - metric.lower_bound) / range, 0.0, 1.0);
+    one.items = ItemsOf(model, one.value, range);
+    if (!metric.higher_is_better) one.value = 1 - one.value;
+    shares.push_back(one);
     out.largest_scale_ = std::max(out.largest_scale_, model.scale);
   }
-  std::sort(observed.begin(), observed.end(), [](const Observation& a, const Observation& b) {
-    if (a.place != b.place) return a.place < b.place;
-    if (a.share != b.share) return a.share < b.share;
-    return a.share_variance < b.share_variance;
+  std::sort(shares.begin(), shares.end(), [](const Share& a, const Share& b) {
+    return std::tie(a.place, a.value, a.items) < std::tie(b.place, b.value, b.items);
   });
   size_t n_scales = 0;
-  for (size_t i = 0; i < observed.size(); ++i) {
-    if (i == 0 || observed[i].place != observed[i - 1].place) ++n_scales;
+  for (size_t i = 0; i < shares.size(); ++i) {
+    if (i == 0 || shares[i].place != shares[i - 1].place) ++n_scales;
   }
   if (n_scales < kForecastMinScales) {
     return absl::FailedPreconditionError(fmt::format(
         "a forecast needs {} distinct scales, and there are {}: add models of other sizes",
         kForecastMinScales, n_scales));
   }
-  if (observed.size() > kForecastMaxModels) {
-    observed.erase(observed.begin(), observed.end() - kForecastMaxModels);
+  if (shares.size() > kForecastMaxModels) {
+    shares.erase(shares.begin(), shares.end() - kForecastMaxModels);
   }
-  const size_t n = observed.size();
-  out.log_first_ = observed.front().place;
-  for (Observation& one : observed) {
-    one.place -= out.log_first_;
-    out.places_.push_back(one.place);
+  const size_t n = shares.size();
+  out.log_first_ = shares.front().place;
+  std::vector<double> known;
+  for (const Share& one : shares) {
+    out.places_.push_back(one.place - out.log_first_);
+    if (one.items) known.push_back(*one.items);
+  }
+  const bool is_known = known.size() == n;
+  if (is_known) {
+    std::sort(known.begin(), known.end());
+    out.usual_items_ = SortedQuantile(known, 0.5);
+  }
+  // The last axis of the grid: the part of the sampling error that is the model's own, or how many
+  // items there are.
+  std::vector<Noise> noises;
+  if (is_known) {
+    for (const double own : kOwnShares) noises.push_back({own, std::nullopt, {}});
+  } else {
+    for (const double items : kAssumedItems) noises.push_back({1, items, {}});
+  }
+  for (Noise& noise : noises) {
+    for (const Share& one : shares) {
+      noise.observed.push_back(
+          Observe(one.value, one.items.value_or(noise.assumed_items.value_or(0))));
+    }
   }
 
   std::array<std::vector<double>, kLengths.size()> kernels;
@@ -227,38 +256,37 @@ absl::StatusOr<SharpForecast> SharpForecast::Create(std::span<const ForecastMode
       }
     }
   }
-  // Densities of the logit are those of the share times p (1 - p).
-  double log_jacobian = 0;
-  for (const Observation& one : observed) log_jacobian -= std::log(one.inner * (1 - one.inner));
 
   double best = -std::numeric_limits<double>::infinity();
   for (const Grid& grid : Grids()) {
     for (const Weighted& slope : grid.slopes) {
       for (size_t l = 0; l < kLengths.size(); ++l) {
         for (const double scatter : grid.scatters) {
-          for (const double own : kOwnShares) {
+          for (const Noise& noise : noises) {
             Candidate one;
             one.is_logit = grid.is_logit;
             one.slope_sd = slope.value;
             one.length = l;
             one.scatter = scatter;
-            one.own_share = own;
+            one.own_share = noise.own_share;
+            one.assumed_items = noise.assumed_items;
             one.factor.resize(n * n);
             one.whitened.resize(n);
+            double log_weight = std::log(grid.prior * slope.prior);
             for (size_t i = 0; i < n; ++i) {
               for (size_t j = 0; j <= i; ++j) {
                 one.factor[i * n + j] = grid.start_sd * grid.start_sd +
                                         slope.value * slope.value * kernels[l][i * n + j];
               }
-              const Observation& at = observed[i];
-              one.factor[i * n + i] +=
-                  scatter * scatter + own * (grid.is_logit ? at.logit_variance : at.share_variance);
-              one.whitened[i] = (grid.is_logit ? Logit(at.inner) : at.share) - grid.start;
+              const Observation& at = noise.observed[i];
+              const double sampling = grid.is_logit ? at.logit_variance : at.share_variance;
+              one.factor[i * n + i] += scatter * scatter + noise.own_share * sampling;
+              one.whitened[i] = (grid.is_logit ? at.logit : at.share) - grid.start;
+              // Densities of the logit count as densities of the share.
+              if (grid.is_logit) log_weight += at.log_jacobian;
             }
             Factor(&one.factor, n);
             SolveLower(one.factor, one.whitened);
-            double log_weight = std::log(grid.prior * slope.prior);
-            if (grid.is_logit) log_weight += log_jacobian;
             for (size_t i = 0; i < n; ++i) {
               log_weight -= one.whitened[i] * one.whitened[i] / 2;
               log_weight -= std::log(one.factor[i * n + i]);
@@ -285,7 +313,7 @@ absl::StatusOr<SharpForecast> SharpForecast::Create(std::span<const ForecastMode
 }
 
 std::vector<SharpForecast::Part> SharpForecast::PartsAt(double x, bool is_measured,
-                                                        std::optional<double> n) const {
+                                                        std::optional<double> items) const {
   const size_t size = places_.size();
   std::array<std::vector<double>, kLengths.size()> kernels;
   for (size_t l = 0; l < kLengths.size(); ++l) {
@@ -315,7 +343,7 @@ std::vector<SharpForecast::Part> SharpForecast::PartsAt(double x, bool is_measur
     variance = std::max(variance, 0.0);
     if (is_measured) {
       variance += one.scatter * one.scatter;
-      if (n) {
+      if (const std::optional<double> n = items ? items : one.assumed_items) {
         const double least = 0.5 / (*n + 1);
         if (one.is_logit) {
           const double p = 1 / (1 + std::exp(-mean));
@@ -378,6 +406,7 @@ absl::StatusOr<ForecastValue> SharpForecast::At(double scale, std::optional<doub
   if (n && !(*n >= 1 && std::isfinite(*n))) {
     return absl::InvalidArgumentError(fmt::format("n is {}: it must be at least 1, or absent", *n));
   }
+  if (!n) n = usual_items_;
   const std::vector<Part> parts = PartsAt(std::log(scale) - log_first_, true, n);
   const double middle = Quantile(parts, 0.5);
   double low = std::min(middle, Quantile(parts, (1 - level_) / 2));
