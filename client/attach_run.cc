@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "client/grpc_status.h"
 #include "client/render/terminal_text.h"
@@ -102,6 +103,7 @@ class Attachment {
       if (!more.ok()) return more.status();
       if (options_.progress) options_.progress(reader_.bytes_read(), reader_.bytes_total());
       if (!*more) break;
+      if (options_.evidence != nullptr) options_.evidence->AddTo(request.mutable_batch());
       request.set_sequence(++sequence);
       Sent sent{.origin = std::move(origin)};
       sent.batch.set_task(request.batch().task());
@@ -181,7 +183,13 @@ class Attachment {
     for (const integrations::IssueCount& count : reader_.issue_counts()) {
       IssuesOf(count.task, count.filter).set_n_unreadable(static_cast<uint32_t>(count.n));
     }
-    for (const integrations::TaskNote& note : reader_.notes()) {
+    std::vector<integrations::TaskNote> notes = reader_.notes();
+    if (options_.evidence != nullptr) {
+      for (integrations::TaskNote& note : options_.evidence->Notes()) {
+        notes.push_back(std::move(note));
+      }
+    }
+    for (const integrations::TaskNote& note : notes) {
       v1::TaskNote* to = finish->add_notes();
       to->set_task(note.task);
       to->set_text(SafeText(note.text));

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "integrations/evidence/evidence_set.h"
 #include "integrations/reader.h"
 #include "mirage/v1/ingest.pb.h"
 #include "mirage/v1/run.pb.h"
@@ -30,6 +31,9 @@ struct AttachRunOptions {
   uint64_t seed = 0;
   // Unit of text comparisons; empty for the sidecar's default.
   std::string tokenizer;
+  // What hooks recorded beside the run, put into its batches; null for none. Its notes go to the
+  // tasks' warnings.
+  integrations::evidence::RunEvidence* evidence = nullptr;
   // Called now and then with bytes read and bytes in all; may be empty.
   std::function<void(uint64_t read, uint64_t total)> progress;
   // Set to get every sample's scores.

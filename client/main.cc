@@ -70,6 +70,7 @@ void AddAttach(CLI::App& app, AttachOptions& options, std::string& input_format)
       "  mirage attach results/my-model --all-metrics  every counterpart\n"
       "  mirage attach results/ --output-format json -o report.json\n"
       "  mirage attach results/ --samples              every sample's scores, too\n"
+      "  mirage attach results/ --evidence hooks/      with log-probabilities of the gold answers\n"
       "\n"
       "Beside each run it writes mirage_<date>.json, with the same content as\n"
       "--output-format json. The originals are never changed.");
@@ -99,6 +100,12 @@ void AddAttach(CLI::App& app, AttachOptions& options, std::string& input_format)
                    "Unit of the edit distance: codepoints, bytes or words")
       ->check(CLI::IsMember({"codepoints", "characters", "bytes", "words"}))
       ->capture_default_str();
+  attach
+      ->add_option("--evidence", options.evidence,
+                   "Look here, too, for mirage_evidence_<task>_<date>.jsonl, which hooks recorded; "
+                   "those beside a run are always read (repeatable)")
+      ->check(CLI::Validator(NotEmpty, "FOLDER"))
+      ->allow_extra_args(false);
   attach->add_option("--level", options.level, "Coverage of intervals, between 0 and 1")
       ->check(CLI::Validator(IsShare, "0..1"))
       ->capture_default_str();

@@ -71,8 +71,9 @@ struct ReadOptions {
   uint32_t batch_samples = 2048;
   // A batch is closed early when its text reaches this size, in bytes.
   uint64_t batch_bytes = uint64_t{1} << 20;
-  // Keep the hashes of each sample's prompt and target, by which tasks over the same documents
-  // can be joined. They are half of what is sent of a multiple-choice sample.
+  // Keep what tasks over the same documents can be joined by: the hashes of each sample's prompt
+  // and target, and the text that a loglikelihood task scores. The hashes are half of what is sent
+  // of a multiple-choice sample.
   bool join_hashes = false;
   // Threads that parse; 0 means as many as there are processors, at most 4, and 1 parses on
   // the calling thread. What is read does not depend on it.

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -17,6 +18,7 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "base/version.h"
 #include "client/attach_run.h"
@@ -27,6 +29,7 @@
 #include "client/render/terminal_text.h"
 #include "client/standard_error.h"
 #include "client/terminal.h"
+#include "integrations/evidence/evidence_set.h"
 #include "integrations/lm_eval/discover.h"
 #include "nlohmann/json.hpp"
 
@@ -34,7 +37,11 @@ namespace mirage::client {
 namespace {
 
 using integrations::RunReader;
+using integrations::evidence::EvidenceSet;
 using integrations::lm_eval::FoundRun;
+
+// Files of evidence without a run that are named; a family's folder may hold hundreds.
+constexpr size_t kNamedUnused = 5;
 
 std::string Generator() { return fmt::format("mirage {}", kVersion); }
 
@@ -177,7 +184,9 @@ class AttachCommand {
   int Run() {
     report_.set_generator(Generator());
     if (!options_.write_dir.empty() && !MakeFolder(options_.write_dir)) return exit_code_;
+    if (!FindEvidence()) return exit_code_;
     for (const std::string& path : options_.paths) AttachPath(path);
+    TellUnusedEvidence();
     if (report_.runs_size() > 0) Print();
     NoteWritten();
     return exit_code_;
@@ -202,6 +211,37 @@ class AttachCommand {
     Fail(fmt::format("--write-dir {}: cannot make this folder: {}", SafeText(path),
                      error.message()));
     return false;
+  }
+
+  // Looks through what --evidence names; false where that cannot be done.
+  bool FindEvidence() {
+    std::vector<std::string> warnings;
+    auto found = EvidenceSet::Find(options_.evidence, EvidenceLimits(), &warnings);
+    for (const std::string& warning : warnings) Note(SafeText("--evidence: " + warning));
+    if (!found.ok()) {
+      Fail(fmt::format("--evidence: {}", Text(found.status())));
+      return false;
+    }
+    evidence_.emplace(*std::move(found));
+    for (const std::string& message : evidence_->unreadable()) {
+      Fail(SafeText("--evidence: " + message));
+    }
+    return true;
+  }
+
+  integrations::evidence::EvidenceOptions EvidenceLimits() const {
+    return {.max_row_bytes = options_.max_row_mib << 20};
+  }
+
+  void TellUnusedEvidence() const {
+    const std::vector<std::string> unused = evidence_->Unused();
+    for (size_t i = 0; i < std::min(unused.size(), kNamedUnused); ++i) {
+      Note(fmt::format("warning: --evidence: {} belongs to none of the runs", SafeText(unused[i])));
+    }
+    if (unused.size() > kNamedUnused) {
+      Note(fmt::format("warning: --evidence: … and {} more files that belong to none of the runs",
+                       unused.size() - kNamedUnused));
+    }
   }
 
   void AttachPath(const std::string& path) {
@@ -238,6 +278,12 @@ class AttachCommand {
       Fail(Text(reader.status()));
       return;
     }
+    auto evidence = evidence_->ForRun((*reader)->run(), (*reader)->folder());
+    if (!evidence.ok()) {
+      Fail(Text(evidence.status()));
+      return;
+    }
+    for (const auto& [task, path] : (*evidence)->files()) inputs_.push_back(path);
     const std::string report_path =
         InFolder(FolderOf(**reader), fmt::format("mirage_{}.json", found.date));
     const bool writes = !options_.no_write && Claim(report_path, (*reader)->run().path());
@@ -247,6 +293,7 @@ class AttachCommand {
                             .interval = options_.interval,
                             .seed = options_.seed,
                             .tokenizer = options_.tokenizer,
+                            .evidence = evidence->get(),
                             .forget = options_.sidecar.empty()};
     if (options_.samples && writes) {
       attach.scores = [&](const v1::SampleBatch& batch, const v1::SampleScores& scores) {
@@ -277,6 +324,7 @@ class AttachCommand {
         if (issue.line == 0) Fail(SafeText(issue.message));
       }
     }
+    for (const std::string& message : (*evidence)->unreadable()) Fail(SafeText(message));
     if (writes) {
       WriteReport(report_path, *summary);
       sample_files.Commit([&](const std::string& path) { CountWritten(path); });
@@ -377,6 +425,7 @@ class AttachCommand {
   const AttachOptions& options_;
   const std::shared_ptr<grpc::Channel>& channel_;
   v1::AttachReport report_;
+  std::optional<EvidenceSet> evidence_;
   int exit_code_ = kDone;
   // Files that the runs were read from.
   std::vector<std::string> inputs_;

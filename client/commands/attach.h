@@ -41,6 +41,10 @@ struct AttachOptions {
   // A row larger than this is refused, in MiB: at most 128, since the batch that it is in
   // must fit into a message (server::kMaxMessageBytes).
   uint64_t max_row_mib = 64;
+  // Folders in which mirage_evidence_<task>_<date>.jsonl are looked for besides the run's own;
+  // what lies in them for a run comes before what lies beside it. One that cannot be looked
+  // through ends the command before anything is read.
+  std::vector<std::string> evidence;
   // Address of the sidecar; empty when it is this process's own.
   std::string sidecar;
 };

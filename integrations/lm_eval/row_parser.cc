@@ -1447,6 +1447,10 @@ void RowParser::Impl::Commit(v1::SampleBatch* batch) {
       if (shape_.n_words) columns->add_n_words(static_cast<uint32_t>(text_words_));
       if (shape_.is_greedy) columns->add_is_greedy(greedy_[0] != 0);
       bytes_ += 24;
+      if (options_.join_hashes && type_ == OutputType::kLoglikelihood) {
+        AppendRaw(requests_[0].continuation, columns->mutable_targets());
+        bytes_ += text_bytes_ + 4;
+      }
     }
   }
   CommitScores(batch);

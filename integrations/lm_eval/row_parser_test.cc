@@ -279,6 +279,21 @@ TEST(RowParserTest, ReadsGenerations) {
       "\"exact_match\" values: 1 aggregation: MEAN } scores { metric: \"bleu\" values: nan }");
 }
 
+TEST(RowParserTest, KeepsTheScoredTextOnlyWhenAsked) {
+  const std::string row = R"({"doc_id": 1, "doc": {}, "target": " a\u00e9", "arguments": )"
+                          R"({"gen_args_0": {"arg_0": "Q", "arg_1": " a\u00e9"}}, )"
+                          R"("filtered_resps": [["-1.5", "True"]], "filter": "none"})";
+  ReadOptions options;
+  options.join_hashes = true;
+  Rows rows(Config("loglikelihood"), options);
+  ASSERT_EQ(rows.Add(row), Outcome::kAppended) << rows.parser().message();
+  EXPECT_EQ(rows.batch().likelihood().targets().data(), " a\u00e9");
+  EXPECT_EQ(rows.batch().likelihood().targets().lengths(0), 4u);
+  Rows without(Config("loglikelihood"));
+  ASSERT_EQ(without.Add(row), Outcome::kAppended);
+  EXPECT_FALSE(without.batch().likelihood().has_targets());
+}
+
 TEST(RowParserTest, KeepsTheHashesThatJoinTasksOnlyWhenAsked) {
   Rows rows(Config("generate_until"));
   ASSERT_EQ(rows.Add(Generation("\"x\"", R"(["one"])")), Outcome::kAppended);
