@@ -142,6 +142,7 @@ void AddDiagnose(CLI::App& app, DiagnoseOptions& options) {
       "  mirage diagnose --series published.csv        the same from a table of numbers\n"
       "  mirage diagnose --series published.csv --metric exact_match --plot curves.svg\n"
       "  mirage diagnose --series published.csv --hold-out 2 --plot -\n"
+      "  mirage diagnose --series published.csv --predict-at 70e9 --reach 0.5\n"
       "  mirage diagnose --series published.csv --metric-properties mine.yaml\n"
       "                                                metrics that the registry does not know\n"
       "\n"
@@ -192,6 +193,13 @@ void AddDiagnose(CLI::App& app, DiagnoseOptions& options) {
                    "Largest scales to keep out of every fit and predict")
       ->check(CLI::Range(uint32_t{0}, uint32_t{2}))
       ->capture_default_str();
+  repeated(diagnose->add_option("--predict-at", options.predict_at,
+                                "Forecast each metric at this larger scale, in the axis's unit; "
+                                "may be given several times"))
+      ->check(CLI::PositiveNumber);
+  repeated(diagnose->add_option("--reach", options.reach,
+                                "Forecast the scale at which each metric reaches this value"))
+      ->check(CLI::Number);
   diagnose->add_option("--fdr", options.fdr, "False discovery rate over all series")
       ->check(CLI::Validator(IsShare, "0..1"))
       ->capture_default_str();

@@ -204,6 +204,8 @@ class DiagnoseCommand {
     v1::DiagnoseOptions request;
     request.set_x_axis(options_.x_axis);
     request.set_hold_out(options_.hold_out);
+    for (const double at : options_.predict_at) request.add_predict_at(at);
+    for (const double value : options_.reach) request.add_reach(value);
     request.set_fdr(options_.fdr);
     request.set_level(options_.level);
     request.set_seed(options_.seed);

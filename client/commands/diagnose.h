@@ -34,6 +34,9 @@ struct DiagnoseOptions {
   std::string metric_properties;
   // "parameters" (a table's `scale`), "flops", "tokens" or "loss".
   std::string x_axis = "parameters";
+  // Scales at which to forecast each metric, and values of which to forecast the scale.
+  std::vector<double> predict_at;
+  std::vector<double> reach;
   // Number of largest scales kept out of every fit.
   uint32_t hold_out = 1;
   double fdr = 0.05;

@@ -19,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "metrics/emergence/emergence_score.h"
+#include "metrics/emergence/forecast.h"
 #include "metrics/emergence/law_quantity.h"
 #include "metrics/emergence/verdict.h"
 #include "metrics/registry/registry.h"
@@ -160,9 +161,17 @@ absl::StatusOr<std::unique_ptr<SeriesDiagnosis>> SeriesDiagnosis::Create(
           fmt::format("options.{} is {}: must be between 0 and 1", field, value));
     }
   }
-  if (options.predict_at_size() + options.reach_size() > 0) {
-    return absl::UnimplementedError(
-        "options.predict_at and options.reach: forecasts are not there yet; leave them out");
+  for (int i = 0; i < options.predict_at_size(); ++i) {
+    if (!(options.predict_at(i) > 0 && std::isfinite(options.predict_at(i)))) {
+      return absl::InvalidArgumentError(fmt::format(
+          "options.predict_at[{}] is {}: must be finite and > 0", i, options.predict_at(i)));
+    }
+  }
+  for (int i = 0; i < options.reach_size(); ++i) {
+    if (!std::isfinite(options.reach(i))) {
+      return absl::InvalidArgumentError(
+          fmt::format("options.reach[{}] is {}: must be finite", i, options.reach(i)));
+    }
   }
   for (int i = 0; i < options.companions_size(); ++i) {
     const v1::Companion& companion = options.companions(i);
@@ -479,6 +488,7 @@ class SeriesDiagnosis::One {
     WriteScores();
     WriteBreaks();
     WriteFits();
+    WriteForecasts();
     whole_.p_values_.push_back(p_value_);
     whole_.diagnoses_.push_back(std::move(out_));
     return absl::OkStatus();
@@ -807,6 +817,60 @@ class SeriesDiagnosis::One {
       }
       if (fit->aicc) out->set_aicc(*fit->aicc);
     }
+  }
+
+  // Of the sharp metric, from its own values: no verdict is needed for it.
+  void WriteForecasts() {
+    const v1::DiagnoseOptions& options = whole_.options_;
+    if (options.predict_at_size() + options.reach_size() == 0) return;
+    std::vector<metrics::ForecastModel> models;
+    for (const VerdictModel& model : series_.models) {
+      models.push_back({model.scale, *model.value, model.n, model.standard_error});
+    }
+    const auto forecast = metrics::SharpForecast::Create(models, series_.metric, {level_});
+    if (!forecast.ok()) {
+      Warn("{}: no forecast: {}", name_, std::string(forecast.status().message()));
+      return;
+    }
+    for (const double at : options.predict_at()) {
+      const auto value = forecast->At(by_loss_ ? 1 / at : at, std::nullopt);
+      if (!value.ok()) {
+        Warn("{}: no forecast at {:g}: {}", name_, at,
+             by_loss_ ? "it must be below every model's loss"
+                      : std::string(value.status().message()));
+        continue;
+      }
+      v1::Forecast* out = out_.add_forecast();
+      out->set_scale(at);
+      out->set_value(value->value);
+      SetForecast(value->lower, value->upper, out->mutable_interval());
+    }
+    for (const double value : options.reach()) {
+      const auto scale = forecast->Reach(value);
+      if (!scale.ok()) {
+        Warn("{}: no scale that reaches {:g}: {}", name_, value,
+             std::string(scale.status().message()));
+        continue;
+      }
+      const double never = std::numeric_limits<double>::infinity();
+      v1::Forecast* out = out_.add_forecast();
+      // On the axis of loss the largest model is at its lower end.
+      const auto at = [&](std::optional<double> found) {
+        return by_loss_ ? 1 / found.value_or(never) : found.value_or(never);
+      };
+      out->set_scale(at(scale->scale));
+      out->set_value(value);
+      SetForecast(by_loss_ ? at(scale->upper) : at(scale->lower),
+                  by_loss_ ? at(scale->lower) : at(scale->upper), out->mutable_scale_interval());
+    }
+  }
+
+  void SetForecast(double lower, double upper, v1::Interval* out) const {
+    out->set_lower(lower);
+    out->set_upper(upper);
+    out->set_level(level_);
+    out->set_method("forecast");
+    out->set_signature(fmt::format("interval=forecast|level={}|chosen=auto|v1", level_));
   }
 
   SeriesDiagnosis& whole_;

@@ -99,9 +99,9 @@ TEST_F(EmergenceServiceTest, BadInputHasItsCode) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(status.error_message(), HasSubstr("points[0].scale"));
   v1::DiagnoseSeriesRequest forecast;
-  forecast.mutable_options()->add_predict_at(1e12);
+  forecast.mutable_options()->add_predict_at(-1);
   EXPECT_EQ(Call({forecast, ExactMatch()}, &responses).error_code(),
-            grpc::StatusCode::UNIMPLEMENTED);
+            grpc::StatusCode::INVALID_ARGUMENT);
 }
 
 // A caller that goes away in the middle leaves the service able to answer the next one.
