@@ -99,6 +99,12 @@ void MakeDecreasing(Values& values, Values& weights) {
   }
 }
 
+// Of a share that was `value` in n items, by Beta(1 + n value, 1 + n (1 - value)): not 0 where none
+// or all were right.
+double PosteriorVariance(double value, double n) {
+  return (n * value + 1) * (n * (1 - value) + 1) / ((n + 2) * (n + 2) * (n + 3));
+}
+
 // Between the middles of the bins.
 template <class Values>
 double Interpolated(const Values& values, double log_u) {
@@ -132,17 +138,13 @@ absl::StatusOr<ItemComposition> ItemComposition::Create(std::span<const ItemColu
     std::sort(items.begin(), items.end());
     Model& model = made.models_.emplace_back();
     model.n = static_cast<double>(items.size());
-    double squares = 0;
     for (const auto& [log_u, score] : items) {
       const size_t bin = BinOf(log_u);
       model.counts[bin] += 1;
       model.sums[bin] += score;
       model.mean_score += score;
-      squares += score * score;
     }
     model.mean_score /= model.n;
-    model.variance =
-        std::max(0.0, squares / model.n - model.mean_score * model.mean_score) / model.n;
     const size_t n_groups = std::min(items.size(), kMaxGroups);
     for (size_t g = 0; g < n_groups; ++g) {
       const size_t begin = g * items.size() / n_groups;
@@ -211,7 +213,7 @@ double ItemComposition::LinkVariance(const Model& model, const Link& link, doubl
     const double value = link.values[bin];
     share += shares[bin];
     if (bin + 1 < kLinkBins && link.values[bin + 1] == value) continue;
-    variance += share * share * value * (1 - value) / link.weights[bin];
+    variance += share * share * PosteriorVariance(value, link.weights[bin]);
     share = 0;
   }
   return variance;
@@ -232,18 +234,18 @@ void ItemComposition::FindDeviations() {
     const Model& model = models_[j];
     const Link& link = links_[j];
     const double mean = Mean(model, &link, 0);
-    double sampling = 0;
+    // An item more or less is no deviation, even where the link is 0 or 1.
+    double sampling = 1 / (model.n * model.n);
     for (size_t g = 0; g < model.log_u.size(); ++g) {
       const double value = Interpolated(link.values, model.log_u[g]);
       sampling += model.weights[g] * value * (1 - value) / model.n;
     }
     const double variance = sampling + LinkVariance(model, link, 0);
     const double difference = model.mean_score - mean;
-    deviations_.push_back(
-        {j, model.mean_score, mean, variance > 0 ? difference / std::sqrt(variance) : 0});
+    deviations_.push_back({j, model.mean_score, mean, difference / std::sqrt(variance)});
     const double slope = (Mean(model, &link, -kStep) - Mean(model, &link, kStep)) / (2 * kStep);
     shifts_.push_back(slope > 0 ? difference / slope : 0);
-    shift_variances_.push_back(slope > 0 && variance > 0 ? variance / (slope * slope) : kInf);
+    shift_variances_.push_back(slope > 0 ? variance / (slope * slope) : kInf);
   }
 }
 

@@ -53,7 +53,7 @@ struct LinkDeviation {
   size_t model = 0;
   double mean_score = 0;
   double mean_link = 0;
-  // Their difference in standard errors of sampling, 0 where there is none.
+  // Their difference in standard errors: of sampling, at least one item in n, and of the link.
   double z = 0;
 };
 
@@ -97,8 +97,6 @@ class ItemComposition {
     Bins sums{};
     double n = 0;
     double mean_score = 0;
-    // Standard error squared of the mean score.
-    double variance = 0;
   };
 
   // The link of all models but one.

@@ -47,6 +47,8 @@ namespace mirage::metrics {
 
 // Least rise of the exponent that is a break.
 inline constexpr double kBreakMinRise = 0.3;
+// Least probability of one that is called so, beside the sup-F test.
+inline constexpr double kBreakProbability = 0.6;
 // Distinct scales that the test needs, and on either side of a knot.
 inline constexpr size_t kBreakMinScales = 5;
 inline constexpr size_t kBreakScalesBefore = 3;

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
+#include <map>
 #include <numeric>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -16,7 +19,10 @@
 #include "metrics/emergence/composition.h"
 #include "metrics/emergence/curve.h"
 #include "metrics/emergence/curve_shape.h"
+#include "metrics/emergence/item_composition.h"
 #include "metrics/emergence/law_quantity.h"
+#include "metrics/emergence/part_breaks.h"
+#include "metrics/emergence/seed_modes.h"
 #include "metrics/emergence/slope_break.h"
 #include "metrics/stats/distributions.h"
 
@@ -27,8 +33,7 @@ namespace {
 constexpr double kSameScale = 0.01;
 // A trend's p-value.
 constexpr double kTrendP = 0.01;
-// What rules a break in, and out.
-constexpr double kBreakProbability = 0.6;
+// What rules a break out.
 constexpr double kNoBreakProbability = 0.1;
 // And of a rise in a wide bend, the most with which a law counts as smooth.
 constexpr double kWideRiseProbability = 0.5;
@@ -39,6 +44,18 @@ constexpr double kUnknownScatter = 0.05;
 constexpr double kBeforeTakeOff = 0.2;
 // Spread of items where no standard error tells it.
 constexpr double kUnknownCv = 0.7;
+// Least share of the counterpart's fall that parts with breaks must carry together.
+constexpr double kMaterialShare = 0.25;
+constexpr double kRounding = 1e-9;
+// Least share of the fall that a part is tested for: what loses nothing has nothing to break.
+constexpr double kTestedShare = 0.02;
+// A counterpart gets worse: in standard errors, and as a share of its range over the sizes, below
+// which plateaus scatter. It is unchanged up to so many standard errors.
+constexpr double kWorseErrors = 3;
+constexpr double kWorseShare = 0.05;
+constexpr double kSameErrors = 2;
+// Largest scatter of the link between models, in ln u, with which it counts as one link.
+constexpr double kMaxLinkScatter = 0.7;
 // Fewest scales of each strength.
 constexpr size_t kModerateScales = 7;
 constexpr size_t kStrongScales = 9;
@@ -68,25 +85,141 @@ absl::Status CheckModel(const VerdictModel& model, size_t i) {
   return absl::OkStatus();
 }
 
+absl::Status CheckItems(const VerdictItems& items, size_t i) {
+  if (items.log_p.size() != items.scores.size()) {
+    return absl::InvalidArgumentError(
+        fmt::format("models[{}].items has {} log_p and {} scores: must be as many", i,
+                    items.log_p.size(), items.scores.size()));
+  }
+  for (size_t k = 0; k < items.log_p.size(); ++k) {
+    if (!(items.log_p[k] <= 0)) {
+      return absl::InvalidArgumentError(
+          fmt::format("models[{}].items.log_p[{}] is {}: must be <= 0", i, k, items.log_p[k]));
+    }
+    if (!(items.scores[k] >= 0 && items.scores[k] <= 1)) {
+      return absl::InvalidArgumentError(fmt::format(
+          "models[{}].items.scores[{}] is {}: must be from 0 to 1", i, k, items.scores[k]));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Of a part what CheckPartCurves does not look at.
+absl::Status CheckPart(const VerdictPart& part, size_t n_models, size_t i) {
+  if (part.models.size() != n_models) {
+    return absl::InvalidArgumentError(
+        fmt::format("parts[{}].models has {} values: must be one for each of {} models", i,
+                    part.models.size(), n_models));
+  }
+  if (part.position.has_value() == !part.stratum.empty()) {
+    return absl::InvalidArgumentError(
+        fmt::format("parts[{}] must have either a position or a stratum", i));
+  }
+  if (!(part.item_share > 0 && part.item_share <= 1)) {
+    return absl::InvalidArgumentError(
+        fmt::format("parts[{}].item_share is {}: must be in (0, 1]", i, part.item_share));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckOther(const VerdictOther& other, size_t n_models, size_t i) {
+  if (other.values.size() != n_models || other.standard_errors.size() != n_models) {
+    return absl::InvalidArgumentError(fmt::format(
+        "others[{}] has {} values and {} standard_errors: must be one for each of {} models", i,
+        other.values.size(), other.standard_errors.size(), n_models));
+  }
+  for (size_t j = 0; j < n_models; ++j) {
+    if (other.values[j] && !std::isfinite(*other.values[j])) {
+      return absl::InvalidArgumentError(fmt::format(
+          "others[{}].values[{}] is {}: must be finite, or absent", i, j, *other.values[j]));
+    }
+    const std::optional<double>& error = other.standard_errors[j];
+    if (error && !(*error >= 0 && std::isfinite(*error))) {
+      return absl::InvalidArgumentError(
+          fmt::format("others[{}].standard_errors[{}] is {}: must be finite and >= 0, or absent", i,
+                      j, *error));
+    }
+  }
+  return absl::OkStatus();
+}
+
 // Models of one size.
 struct Size {
   double scale = 0;
   std::vector<size_t> models;
 };
 
-std::vector<Size> SizesOf(const std::vector<VerdictModel>& models) {
-  std::vector<size_t> order(models.size());
+// All that is known of each model, so that their order is the same whatever the caller's.
+std::vector<std::vector<double>> KeysOf(const VerdictSeries& series) {
+  constexpr double kAbsent = -std::numeric_limits<double>::infinity();
+  std::vector<std::vector<double>> keys;
+  for (size_t i = 0; i < series.models.size(); ++i) {
+    const VerdictModel& model = series.models[i];
+    std::vector<double>& key = keys.emplace_back();
+    key.push_back(model.scale);
+    for (const auto& field : {model.value, model.counterpart, model.n, model.standard_error,
+                              model.counterpart_error, model.counterpart_n}) {
+      key.push_back(field.value_or(kAbsent));
+    }
+    for (const VerdictOther& other : series.others) {
+      key.push_back(other.values[i].value_or(kAbsent));
+      key.push_back(other.standard_errors[i].value_or(kAbsent));
+    }
+    for (const VerdictPart& part : series.parts) {
+      const VerdictPart::Value& value = part.models[i];
+      key.push_back(value.n);
+      key.push_back(value.n > 0 ? value.mean : 0);
+      key.push_back(value.n > 0 ? value.standard_error : 0);
+    }
+    if (model.items) {
+      // Sorted, since the items may come in any order.
+      for (std::vector<double> column : {model.items->log_p, model.items->scores}) {
+        std::sort(column.begin(), column.end());
+        key.insert(key.end(), column.begin(), column.end());
+      }
+    }
+  }
+  return keys;
+}
+
+std::vector<Size> SizesOf(const VerdictSeries& series) {
+  const std::vector<std::vector<double>> keys = KeysOf(series);
+  std::vector<size_t> order(series.models.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return models[a].scale < models[b].scale; });
+                   [&](size_t a, size_t b) { return keys[a] < keys[b]; });
   std::vector<Size> sizes;
   for (const size_t i : order) {
-    if (sizes.empty() || models[i].scale > sizes.back().scale * (1 + kSameScale)) {
-      sizes.push_back({models[i].scale, {}});
+    const double scale = series.models[i].scale;
+    if (sizes.empty() || scale > sizes.back().scale * (1 + kSameScale)) {
+      sizes.push_back({scale, {}});
     }
     sizes.back().models.push_back(i);
   }
   return sizes;
+}
+
+// "last token", "2nd token from the end", "3rd token".
+std::string NameOfPosition(size_t position, bool from_end) {
+  if (position == 0) return from_end ? "last token" : "first token";
+  const size_t n = position + 1;
+  const std::string_view ending = n % 100 / 10 == 1 ? "th"
+                                  : n % 10 == 1     ? "st"
+                                  : n % 10 == 2     ? "nd"
+                                  : n % 10 == 3     ? "rd"
+                                                    : "th";
+  return fmt::format("{}{} token{}", n, ending, from_end ? " from the end" : "");
+}
+
+std::string NameOf(const VerdictPart& part) {
+  return part.position ? NameOfPosition(*part.position, part.from_end) : part.stratum;
+}
+
+// What parts' falls add up within: positions counted from one end, or the strata of one field.
+std::string AlignmentOf(const VerdictPart& part) {
+  return fmt::format("{} {}", part.is_generated ? "generated" : "teacher-forced",
+                     part.position ? (part.from_end ? "from the end" : "from the start")
+                                   : "in " + part.stratum.substr(0, part.stratum.find('=')));
 }
 
 // Weighted regression of y on x: t of the slope, positive where y rises.
@@ -131,17 +264,26 @@ Trend TrendOf(const std::vector<double>& x, const std::vector<double>& y,
 class Judgement {
  public:
   Judgement(const VerdictSeries& series, const VerdictOptions& options)
-      : series_(series), options_(options), sizes_(SizesOf(series.models)) {
+      : series_(series), options_(options), sizes_(SizesOf(series)) {
     result_.n_scales = sizes_.size();
+    scale_of_.resize(series.models.size());
     for (const Size& size : sizes_) {
-      for (const size_t model : size.models) result_.scales.push_back({.model = model});
+      for (const size_t model : size.models) {
+        result_.scales.push_back({.model = model});
+        scale_of_[model] = size.scale;
+      }
     }
   }
 
   absl::StatusOr<VerdictResult> Run() {
     if (absl::Status status = FitLaw(); !status.ok()) return status;
     if (absl::Status status = FindShape(); !status.ok()) return status;
+    if (absl::Status status = FitCutLaw(); !status.ok()) return status;
     if (absl::Status status = Predict(); !status.ok()) return status;
+    if (absl::Status status = TestParts(); !status.ok()) return status;
+    FindConflict();
+    FindMeanBreak();
+    if (absl::Status status = FindModes(); !status.ok()) return status;
     Decide();
     return std::move(result_);
   }
@@ -177,14 +319,7 @@ class Judgement {
   }
 
   // Replicates lie on one place.
-  double SizeOf(size_t model) const {
-    for (const Size& size : sizes_) {
-      if (std::find(size.models.begin(), size.models.end(), model) != size.models.end()) {
-        return size.scale;
-      }
-    }
-    return series_.models[model].scale;
-  }
+  double SizeOf(size_t model) const { return scale_of_[model]; }
 
   // An error count per target is a share of its length.
   std::optional<double> UnitLength() const {
@@ -314,23 +449,115 @@ class Judgement {
     return share;
   }
 
-  std::optional<PredictedShare> PredictOne(const SlopeBreak& law, size_t model,
-                                           double level) const {
-    const SmoothPrediction smooth = law.PredictSmooth(std::log(SizeOf(model)));
-    return Compose(model, smooth.mean, std::hypot(smooth.law_sd, smooth.scatter), level);
+  // The law up to and including the first size at the ceiling of the metric: beyond, NLLs scatter
+  // by factors and hide a break.
+  absl::Status FitCutLaw() {
+    if (!law_ || !result_.shape || !result_.shape->has_ceiling) return absl::OkStatus();
+    const double limit = std::log(curve_[result_.shape->ceiling].scale);
+    std::vector<LawPoint> cut;
+    for (const LawPoint& point : result_.law_points) {
+      if (point.x <= limit) cut.push_back(point);
+    }
+    if (DistinctX(cut) < kVerdictMinScales || cut.size() == result_.law_points.size()) {
+      return absl::OkStatus();
+    }
+    auto law = SlopeBreak::Create(cut, {options_.seed, options_.replicates});
+    if (!law.ok()) return law.status();
+    cut_law_ = law->evidence();
+    return absl::OkStatus();
+  }
+
+  // The items of some of the models, and what they compose to.
+  struct ItemFamily {
+    std::optional<ItemComposition> composition;
+    // Models that have items, and by model their place among these.
+    std::vector<size_t> models;
+    std::map<size_t, size_t> place;
+  };
+
+  // Of the models below `limit`.
+  absl::StatusOr<ItemFamily> ItemsBelow(double limit) const {
+    ItemFamily family;
+    if (series_.composition != Composition::kAllTokens) return family;
+    std::vector<ItemColumns> columns;
+    for (const VerdictScale& at : result_.scales) {
+      const auto& items = series_.models[at.model].items;
+      if (!items || items->log_p.empty() || !(SizeOf(at.model) < limit)) continue;
+      family.place[at.model] = columns.size();
+      family.models.push_back(at.model);
+      columns.push_back({items->log_p, items->scores});
+    }
+    if (columns.empty()) return family;
+    auto made = ItemComposition::Create(columns, series_.is_greedy);
+    // Too few models for a link: the means have to do.
+    if (made.status().code() == absl::StatusCode::kFailedPrecondition) return ItemFamily{};
+    if (!made.ok()) return made.status();
+    family.composition.emplace(*std::move(made));
+    return family;
+  }
+
+  // ln q of a model, as measured.
+  std::optional<double> OwnLogQ(size_t model) const {
+    const auto found = std::find(result_.law_models.begin(), result_.law_models.end(), model);
+    if (found == result_.law_models.end()) return std::nullopt;
+    return result_.law_points[static_cast<size_t>(found - result_.law_models.begin())].y;
+  }
+
+  // Items that the share of a model is measured on.
+  std::optional<double> ItemsOf(size_t model) const {
+    const VerdictModel& one = series_.models[model];
+    if (one.n || !one.items || one.items->log_p.empty()) return one.n;
+    return static_cast<double>(one.items->log_p.size());
+  }
+
+  // What the law says of a model: by the items of the nearest model of the family, or by means.
+  std::optional<PredictedShare> PredictOne(const SlopeBreak& law, size_t model, double level,
+                                           const ItemFamily& family) const {
+    const double x = std::log(SizeOf(model));
+    const SmoothPrediction smooth = law.PredictSmooth(x);
+    const double sd = std::hypot(smooth.law_sd, smooth.scatter);
+    std::optional<size_t> donor;
+    double distance = 0;
+    if (family.composition && series_.models[model].value && std::isfinite(smooth.mean)) {
+      for (const size_t other : family.models) {
+        if (!OwnLogQ(other)) continue;
+        const double away = other == model ? -1 : std::abs(std::log(SizeOf(other)) - x);
+        // Of two as near the larger one.
+        if (!donor || away <= distance) {
+          donor = other;
+          distance = away;
+        }
+      }
+    }
+    if (!donor) return Compose(model, smooth.mean, sd, level);
+    const auto own = family.place.find(model);
+    return family.composition->Predict(
+        family.place.at(*donor),
+        own == family.place.end() ? std::nullopt : std::optional(own->second),
+        smooth.mean - *OwnLogQ(*donor), sd, ItemsOf(model), level);
   }
 
   absl::Status Predict() {
-    if (!law_) return absl::OkStatus();
+    constexpr double kAll = std::numeric_limits<double>::infinity();
+    auto family = ItemsBelow(kAll);
+    if (!family.ok()) return family.status();
+    items_ = *std::move(family);
     const double level = 1 - (1 - kVerdictBandLevel) / static_cast<double>(result_.scales.size());
     for (VerdictScale& at : result_.scales) {
-      at.predicted = PredictOne(*law_, at.model, kVerdictBandLevel);
+      if (law_) at.predicted = PredictOne(*law_, at.model, kVerdictBandLevel, items_);
+      const auto own_items = items_.place.find(at.model);
+      if (items_.composition && own_items != items_.place.end() && series_.models[at.model].value) {
+        at.composed = items_.composition->Predict(own_items->second, own_items->second, 0, 0,
+                                                  ItemsOf(at.model), level);
+        continue;
+      }
       const auto found = std::find(result_.law_models.begin(), result_.law_models.end(), at.model);
       if (found == result_.law_models.end()) continue;
       const LawPoint& own =
           result_.law_points[static_cast<size_t>(found - result_.law_models.begin())];
       at.composed = Compose(at.model, own.y, std::sqrt(own.variance), level);
     }
+    if (!law_) return absl::OkStatus();
     // The largest scales out, as many as leave four.
     const size_t most = sizes_.size() > 4 ? sizes_.size() - 4 : 0;
     const size_t out = std::min(static_cast<size_t>(options_.hold_out), most);
@@ -343,11 +570,383 @@ class Judgement {
     if (DistinctX(kept) < 2) return absl::OkStatus();
     const auto law = SlopeBreak::Create(kept, {options_.seed, 0});
     if (!law.ok()) return law.status();
+    // Neither items nor answers of those held out: they are what is to be predicted.
+    const auto below = ItemsBelow(limit);
+    if (!below.ok()) return below.status();
     for (VerdictScale& at : result_.scales) {
       at.held_out = SizeOf(at.model) >= limit;
-      if (at.held_out) at.forecast = PredictOne(*law, at.model, kVerdictBandLevel);
+      if (at.held_out) at.forecast = PredictOne(*law, at.model, kVerdictBandLevel, *below);
     }
     return absl::OkStatus();
+  }
+
+  // Mean of a part over the models of a size that have it.
+  std::optional<double> PartAt(const VerdictPart& part, const Size& size) const {
+    double sum = 0;
+    double n = 0;
+    for (const size_t model : size.models) {
+      if (part.models[model].n == 0) continue;
+      sum += part.models[model].mean;
+      n += 1;
+    }
+    return n > 0 ? std::optional(sum / n) : std::nullopt;
+  }
+
+  // What a part loses from its first size up to the first one at the ceiling, over all items;
+  // nothing where it rises.
+  double FallOf(const VerdictPart& part) const {
+    const double limit = result_.shape ? curve_[result_.shape->ceiling].scale : sizes_.back().scale;
+    std::optional<double> first;
+    double last = 0;
+    for (const Size& size : sizes_) {
+      if (first && size.scale > limit) break;
+      const std::optional<double> value = PartAt(part, size);
+      if (!value) continue;
+      if (!first) first = value;
+      last = *value;
+    }
+    return first ? part.item_share * std::max(0.0, *first - last) : 0;
+  }
+
+  absl::Status TestParts() {
+    if (series_.parts.empty() || sizes_.size() < kBreakMinScales) return absl::OkStatus();
+    std::vector<double> x;
+    for (size_t i = 0; i < series_.models.size(); ++i) x.push_back(std::log(SizeOf(i)));
+    std::map<std::string, double> falls;
+    for (const VerdictPart& part : series_.parts) falls[AlignmentOf(part)] += FallOf(part);
+    std::vector<PartCurve> curves;
+    std::vector<size_t> places;
+    for (size_t i = 0; i < series_.parts.size(); ++i) {
+      const VerdictPart& part = series_.parts[i];
+      const double fall = FallOf(part);
+      if (fall == 0 || fall < kTestedShare * falls[AlignmentOf(part)]) continue;
+      curves.push_back({part.models, part.chance, part.is_generated});
+      places.push_back(i);
+    }
+    auto tests = FindPartBreaks(curves, x, {options_.seed, options_.replicates});
+    if (!tests.ok()) return tests.status();
+    for (size_t k = 0; k < tests->size(); ++k) {
+      const size_t i = places[k];
+      const VerdictPart& part = series_.parts[i];
+      const PartTest& test = (*tests)[k];
+      if (test.is_tested && part.position) {
+        (part.is_generated ? generated_positions_tested_ : positions_tested_) = true;
+      }
+      if (!(test.q_value < kPartBreakQ) || !test.x) continue;
+      const std::string alignment = AlignmentOf(part);
+      const double fall = falls[alignment];
+      const VerdictBreak found = {i, std::exp(*test.x), test.p_value, test.q_value,
+                                  fall > 0 ? FallOf(part) / fall : 0};
+      breaks_by_alignment_[alignment].push_back(found);
+      if (!test.same_as) result_.breaks.push_back(found);
+    }
+    // What is seen in generated text does not count where the same was looked at under teacher
+    // forcing: a greedy answer's position is right or wrong, and as sharp as the whole.
+    for (const auto& [alignment, found] : breaks_by_alignment_) {
+      const bool is_generated = series_.parts[*found.front().part].is_generated;
+      if (is_generated && positions_tested_) continue;
+      double share = 0;
+      for (const VerdictBreak& one : found) share += one.share_of_fall;
+      const auto rank = [](double carried, bool generated) {
+        return std::tuple(carried >= kMaterialShare - kRounding, !generated, carried);
+      };
+      if (part_breaks_ != nullptr &&
+          rank(share, is_generated) <= rank(part_share_, part_breaks_are_generated_)) {
+        continue;
+      }
+      part_breaks_ = &found;
+      part_breaks_are_generated_ = is_generated;
+      part_share_ = share;
+    }
+    return absl::OkStatus();
+  }
+
+  bool PartBreaksAreMaterial() const {
+    return part_breaks_ != nullptr && part_share_ >= kMaterialShare - kRounding;
+  }
+
+  static bool IsBreak(const BreakEvidence& law) {
+    return law.p_resolved_break >= kBreakProbability && law.p_value < kBreakP;
+  }
+
+  // The mean's break, of the whole law or of that up to the ceiling.
+  void FindMeanBreak() {
+    if (law_ && result_.law->n_scales >= kVerdictMinScales) {
+      if (IsBreak(*result_.law)) {
+        mean_break_ = *result_.law;
+      } else if (cut_law_ && IsBreak(*cut_law_)) {
+        mean_break_ = *cut_law_;
+      }
+    }
+    if (mean_break_) {
+      result_.breaks.push_back({std::nullopt, std::exp(*mean_break_->break_x), mean_break_->p_value,
+                                mean_break_->p_value, 1});
+    }
+    std::stable_sort(result_.breaks.begin(), result_.breaks.end(),
+                     [](const VerdictBreak& a, const VerdictBreak& b) {
+                       return std::tuple(a.q_value, a.p_value, a.part.has_value()) <
+                              std::tuple(b.q_value, b.p_value, b.part.has_value());
+                     });
+  }
+
+  // A counterpart at one size, larger being better.
+  struct Level {
+    double value = 0;
+    // Absent where unknown.
+    std::optional<double> error;
+  };
+
+  std::vector<std::optional<Level>> LevelsOf(
+      bool higher_is_better, const std::vector<std::optional<double>>& values,
+      const std::vector<std::optional<double>>& errors) const {
+    std::vector<std::optional<Level>> levels;
+    for (const Size& size : sizes_) {
+      double sum = 0;
+      double variance = 0;
+      double n = 0;
+      bool has_errors = true;
+      for (const size_t model : size.models) {
+        if (!values[model]) continue;
+        sum += *values[model];
+        variance += std::pow(errors[model].value_or(0), 2);
+        has_errors = has_errors && errors[model].has_value();
+        n += 1;
+      }
+      levels.emplace_back();
+      if (n == 0) continue;
+      levels.back() = Level{(higher_is_better ? 1 : -1) * sum / n, std::nullopt};
+      if (has_errors) levels.back()->error = std::sqrt(variance) / n;
+    }
+    return levels;
+  }
+
+  // Two counterparts of which one gets worse at the end and the other does not.
+  struct Conflict {
+    size_t other = 0;
+    bool primary_worsens = false;
+    // Sizes: where the one that gets worse is best, and the last one.
+    size_t from = 0;
+    size_t to = 0;
+    double change = 0;
+    double errors = 0;
+    double other_change = 0;
+  };
+
+  std::optional<Conflict> ConflictOf(const std::vector<std::optional<Level>>& worse,
+                                     const std::vector<std::optional<Level>>& same) const {
+    std::optional<size_t> best;
+    size_t last = 0;
+    double least = std::numeric_limits<double>::infinity();
+    for (size_t i = 0; i < sizes_.size(); ++i) {
+      if (!worse[i] || !same[i]) continue;
+      if (!best || worse[i]->value > worse[*best]->value) best = i;
+      least = std::min(least, worse[i]->value);
+      last = i;
+    }
+    if (!best || *best == last) return std::nullopt;
+    const Level& top = *worse[*best];
+    const Level& end = *worse[last];
+    if (!top.error || !end.error || !same[*best]->error || !same[last]->error) return std::nullopt;
+    const double fall = top.value - end.value;
+    const double error = std::hypot(*top.error, *end.error);
+    if (fall < kWorseShare * (top.value - least) || !(fall > kWorseErrors * error)) {
+      return std::nullopt;
+    }
+    const double change = same[last]->value - same[*best]->value;
+    if (change < -kSameErrors * std::hypot(*same[*best]->error, *same[last]->error)) {
+      return std::nullopt;
+    }
+    return Conflict{.from = *best,
+                    .to = last,
+                    .change = -fall,
+                    .errors = error > 0 ? fall / error : std::numeric_limits<double>::infinity(),
+                    .other_change = change};
+  }
+
+  void FindConflict() {
+    if (!series_.counterpart) return;
+    std::vector<std::optional<double>> values;
+    std::vector<std::optional<double>> errors;
+    for (const VerdictModel& model : series_.models) {
+      values.push_back(model.counterpart);
+      errors.push_back(model.counterpart_error);
+    }
+    const auto primary = LevelsOf(series_.counterpart->higher_is_better, values, errors);
+    for (size_t i = 0; i < series_.others.size(); ++i) {
+      const VerdictOther& other = series_.others[i];
+      const auto levels =
+          LevelsOf(other.metric.higher_is_better, other.values, other.standard_errors);
+      for (const bool primary_worsens : {true, false}) {
+        auto conflict = primary_worsens ? ConflictOf(primary, levels) : ConflictOf(levels, primary);
+        if (!conflict || (conflict_ && conflict->errors <= conflict_->errors)) continue;
+        conflict->other = i;
+        conflict->primary_worsens = primary_worsens;
+        conflict_ = conflict;
+      }
+    }
+  }
+
+  // The position whose NLL rises most between the conflict's two sizes.
+  std::string WhereItWorsens(const Conflict& conflict) const {
+    const VerdictPart* most = nullptr;
+    double largest = 0;
+    for (const VerdictPart& part : series_.parts) {
+      if (part.is_generated || !part.position) continue;
+      const auto from = PartAt(part, sizes_[conflict.from]);
+      const auto to = PartAt(part, sizes_[conflict.to]);
+      if (!from || !to || part.item_share * (*to - *from) <= largest) continue;
+      largest = part.item_share * (*to - *from);
+      most = &part;
+    }
+    return most == nullptr ? ""
+                           : fmt::format(
+                                 "; of the positions the {} gets worse most, by {:.2g} nats "
+                                 "of each item",
+                                 NameOf(*most), largest);
+  }
+
+  void AddConflict(bool is_lead) {
+    const VerdictOther& other = series_.others[conflict_->other];
+    const std::string primary =
+        series_.counterpart_name.empty() ? "the counterpart" : series_.counterpart_name;
+    const std::string second = other.name.empty() ? "another counterpart" : other.name;
+    const std::string& worse = conflict_->primary_worsens ? primary : second;
+    const std::string& better = conflict_->primary_worsens ? second : primary;
+    std::string text = fmt::format(
+        "counterparts contradict each other: from scale {:.3g} to {:.3g} {} gets worse by {:.3g} "
+        "({:.1f} standard errors), while {} {}{}",
+        sizes_[conflict_->from].scale, sizes_[conflict_->to].scale, worse, -conflict_->change,
+        conflict_->errors, better, conflict_->other_change > 0 ? "gets better" : "does not",
+        WhereItWorsens(*conflict_));
+    std::vector<std::pair<std::string_view, double>> values = {
+        {"from_scale", sizes_[conflict_->from].scale},
+        {"to_scale", sizes_[conflict_->to].scale},
+        {"change", conflict_->change},
+        {"standard_errors", conflict_->errors}};
+    if (is_lead) {
+      Lead("COUNTERPARTS_DISAGREE", std::move(text), std::move(values));
+    } else {
+      Add("COUNTERPARTS_DISAGREE", std::move(text), std::move(values));
+    }
+  }
+
+  absl::Status FindModes() {
+    for (const Size& size : sizes_) {
+      std::vector<SeedValue> values;
+      for (const size_t i : size.models) {
+        const VerdictModel& model = series_.models[i];
+        if (model.value) values.push_back({*model.value, model.standard_error.value_or(0)});
+      }
+      auto modes = FindSeedModes(values, MetricRange(), series_.metric.higher_is_better);
+      if (!modes.ok()) return modes.status();
+      if (modes->is_bimodal) modes_.emplace_back(size.scale, *modes);
+    }
+    return absl::OkStatus();
+  }
+
+  // What is worth knowing beside the verdict.
+  void AddPlateausAndSeeds() {
+    const CurveShape& shape = *result_.shape;
+    if (shape.has_ceiling && RiseIsSignificant()) {
+      Add("CEILING",
+          fmt::format("{} scales from {:.3g} on are at the ceiling: the rise ends there, and they "
+                      "say nothing of it",
+                      shape.n_at_ceiling, curve_[shape.ceiling].scale),
+          {{"scales", static_cast<double>(shape.n_at_ceiling)},
+           {"from_scale", curve_[shape.ceiling].scale}});
+    }
+    for (const auto& [scale, modes] : modes_) {
+      Add("BIMODAL_SEEDS",
+          fmt::format("at scale {:.3g} {} of {} seeds reach {:.3g}, the others {:.3g}: a threshold "
+                      "that seeds pass or not, with P(success) {:.2f} ({:.2f} to {:.2f})",
+                      scale, modes.n_better, modes.n, modes.better_mean, modes.worse_mean,
+                      modes.share_better, modes.share_lower, modes.share_upper),
+          {{"scale", scale},
+           {"seeds", static_cast<double>(modes.n)},
+           {"p_success", modes.share_better},
+           {"p_success_lower", modes.share_lower},
+           {"p_success_upper", modes.share_upper}});
+    }
+  }
+
+  void AddLink() {
+    if (!items_.composition || items_.composition->deviations().empty()) return;
+    const auto deviations = items_.composition->deviations();
+    const auto most = std::max_element(deviations.begin(), deviations.end(),
+                                       [](const LinkDeviation& a, const LinkDeviation& b) {
+                                         return std::abs(a.z) < std::abs(b.z);
+                                       });
+    const double scale = SizeOf(items_.models[most->model]);
+    const double scatter = items_.composition->Heterogeneity(std::nullopt);
+    Add("ITEM_LINK",
+        fmt::format("greedy answers: what each item's log p composes to is taken from the other "
+                    "models' items; furthest off is scale {:.3g}, {:.3g} measured and {:.3g} "
+                    "expected ({:.1f} standard errors); models scatter about it by {:.0f} % of "
+                    "their NLL",
+                    scale, most->mean_score, most->mean_link, std::abs(most->z), 100 * scatter),
+        {{"scale", scale},
+         {"measured", most->mean_score},
+         {"expected", most->mean_link},
+         {"standard_errors", most->z},
+         {"scatter", scatter}});
+  }
+
+  // The parts that break, as one reason; another one where they break one after the other.
+  void AddPartBreaks(bool is_lead) {
+    if (part_breaks_ == nullptr) return;
+    std::vector<VerdictBreak> found = *part_breaks_;
+    std::stable_sort(found.begin(), found.end(), [](const VerdictBreak& a, const VerdictBreak& b) {
+      return a.share_of_fall > b.share_of_fall;
+    });
+    constexpr size_t kMostNamed = 4;
+    std::string names;
+    double least_scale = found.front().scale;
+    double most_scale = least_scale;
+    double q = 1;
+    for (size_t i = 0; i < found.size(); ++i) {
+      least_scale = std::min(least_scale, found[i].scale);
+      most_scale = std::max(most_scale, found[i].scale);
+      q = std::min(q, found[i].q_value);
+      if (i >= kMostNamed) continue;
+      names += fmt::format("{}{} near scale {:.3g} ({:.0f} % of the fall)", i == 0 ? "" : ", ",
+                           NameOf(series_.parts[*found[i].part]), found[i].scale,
+                           100 * found[i].share_of_fall);
+    }
+    if (found.size() > kMostNamed) names += fmt::format(" and {} more", found.size() - kMostNamed);
+    const std::vector<std::pair<std::string_view, double>> values = {
+        {"breaks", static_cast<double>(found.size())},
+        {"share_of_fall", part_share_},
+        {"scale", found.front().scale},
+        {"q_value", q}};
+    const std::string_view seen = part_breaks_are_generated_ ? "generated text" : "the counterpart";
+    const bool has_position = series_.parts[*found.front().part].position.has_value();
+    if (!PartBreaksAreMaterial()) {
+      Add("MINOR_POSITION_BREAK",
+          fmt::format("{} breaks in parts that carry {:.0f} % of the fall, too little to make the "
+                      "rise: {}",
+                      seen, 100 * part_share_, names),
+          values);
+      return;
+    }
+    const std::string_view code = has_position ? "POSITION_BREAKS" : "STRATUM_BREAKS";
+    std::string text =
+        fmt::format("{} breaks {}: {}", seen,
+                    has_position ? "at single positions" : "in groups of items", names);
+    if (is_lead) {
+      Lead(code, std::move(text), values);
+    } else {
+      Add(code, std::move(text), values);
+    }
+    const bool is_staggered = std::any_of(sizes_.begin(), sizes_.end(), [&](const Size& size) {
+      return size.scale > least_scale && size.scale < most_scale;
+    });
+    if (is_staggered) {
+      Add("STAGGERED_BREAKS",
+          fmt::format("these breaks lie between scales {:.3g} and {:.3g}, one after the other: the "
+                      "mean over all parts, which looks smoother, is their sum",
+                      least_scale, most_scale),
+          {{"least_scale", least_scale}, {"most_scale", most_scale}});
+    }
   }
 
   void Add(std::string_view code, std::string text,
@@ -452,7 +1051,10 @@ class Judgement {
           {{"rise", shape.rise}});
       return Strengthen();
     }
-    const Agreement composed = AgreementOf(&VerdictScale::composed);
+    Agreement composed = AgreementOf(&VerdictScale::composed);
+    if (items_.composition && items_.composition->Heterogeneity(std::nullopt) > kMaxLinkScatter) {
+      composed.holds = false;
+    }
     if (improves && !rises && !RiseIsBeyondSampling() && composed.exists && composed.holds) {
       Say(Verdict::kResolutionLimited);
       Add("RESOLUTION",
@@ -467,6 +1069,8 @@ class Judgement {
                       "this family scatter by {:.0f} % of their error: replicates would settle it",
                       shape.rise, 100 * scatter_),
           {{"rise", shape.rise}, {"scatter", scatter_}});
+      AddPlateausAndSeeds();
+      AddPartBreaks(false);
       return;
     }
     if (!shape.is_emergent) {
@@ -476,22 +1080,27 @@ class Judgement {
                       "% of the scales",
                       shape.rise, 100 * shape.h40.value_or(0)),
           {{"rise", shape.rise}, {"h40", shape.h40.value_or(0)}});
+      AddPlateausAndSeeds();
+      if (conflict_) AddConflict(false);
+      AddPartBreaks(false);
       return Strengthen();
     }
     Add("EMERGENT_SHAPE",
         fmt::format("the curve rises by {:.2f}, {:.0f} % of it in the first 40 % of the scales",
                     shape.rise, 100 * std::max(0.0, shape.h40.value_or(0))),
         {{"rise", shape.rise}, {"h40", shape.h40.value_or(0)}});
-    if (!law_ || result_.law->n_scales < kVerdictMinScales) {
-      Lead("NO_COUNTERPART", !series_.counterpart
-                                 ? "the rise is sudden, and no continuous counterpart is there"
-                                 : "the rise is sudden, and too few scales have a counterpart that "
-                                   "a law can be fitted to");
-      return;
+    AddPlateausAndSeeds();
+    AddLink();
+    if (conflict_) {
+      Say(Verdict::kMixed);
+      AddConflict(true);
+      AddPartBreaks(false);
+      return Strengthen();
     }
+    const bool has_law = law_ && result_.law->n_scales >= kVerdictMinScales;
     const std::optional<LawPoint> before = LawAt(curve_[BeforeTakeOff()].scale);
     const std::optional<LawPoint> after = LawAt(curve_[shape.ceiling].scale);
-    if (before && after &&
+    if (has_law && before && after &&
         after->y - before->y > 1.645 * std::sqrt(before->variance + after->variance)) {
       Say(Verdict::kMixed);
       Lead("COUNTERPART_WORSENS",
@@ -499,29 +1108,39 @@ class Judgement {
            {{"change_of_log", after->y - before->y}});
       return Strengthen();
     }
-    const BreakEvidence& law = *result_.law;
-    const std::vector<std::pair<std::string_view, double>> values = {{"p_break", law.p_break},
-                                                                     {"p_rise", law.p_rise},
-                                                                     {"rise", law.rise_median},
-                                                                     {"rise_lower", law.rise_lower},
-                                                                     {"rise_upper", law.rise_upper},
-                                                                     {"sup_f_p", law.p_value},
-                                                                     {"scatter", law.tau}};
-    if (law.p_resolved_break >= kBreakProbability && law.p_value < kBreakP) {
+    if (mean_break_ || PartBreaksAreMaterial()) {
       Say(Verdict::kBreakSurvives);
-      Lead("LAW_BREAKS",
-           fmt::format("the counterpart's scaling law breaks too, near scale {:.3g}: its exponent "
-                       "rises by {:.2f} ({:.2f} to {:.2f})",
-                       std::exp(*law.break_x), law.rise_median, law.rise_lower, law.rise_upper),
-           values);
+      AddPartBreaks(true);
+      if (mean_break_) {
+        Lead("LAW_BREAKS",
+             fmt::format("the counterpart's scaling law breaks too, near scale {:.3g}: its "
+                         "exponent rises by {:.2f} ({:.2f} to {:.2f})",
+                         std::exp(*mean_break_->break_x), mean_break_->rise_median,
+                         mean_break_->rise_lower, mean_break_->rise_upper),
+             ValuesOf(*mean_break_));
+      }
       if (n_replicates_ < 2) {
         Add("SINGLE_SEED", "one training a size: a threshold that seeds reach by luck looks alike");
       }
       return Strengthen();
     }
+    if (!has_law) {
+      Lead("NO_COUNTERPART", !series_.counterpart
+                                 ? "the rise is sudden, and no continuous counterpart is there"
+                                 : "the rise is sudden, and too few scales have a counterpart that "
+                                   "a law can be fitted to");
+      AddPartBreaks(false);
+      return;
+    }
+    const BreakEvidence& law = *result_.law;
+    const std::vector<std::pair<std::string_view, double>> values = ValuesOf(law);
+    AddPartBreaks(false);
     const Agreement forecast = AgreementOf(&VerdictScale::forecast);
     const bool excludes_flat = ForecastExcludesFlat();
-    const bool is_smooth = law.p_break <= kNoBreakProbability && law.p_rise <= kWideRiseProbability;
+    const auto rules_out = [](const BreakEvidence& one) {
+      return one.p_break <= kNoBreakProbability && one.p_rise <= kWideRiseProbability;
+    };
+    const bool is_smooth = rules_out(law) && (!cut_law_ || rules_out(*cut_law_));
     if (is_smooth && composed.exists && composed.holds && forecast.exists && forecast.holds &&
         excludes_flat) {
       Say(Verdict::kMirage);
@@ -546,8 +1165,11 @@ class Judgement {
            values);
     } else if (!composed.holds || (forecast.exists && !forecast.holds)) {
       Lead("COMPOSITION_DISAGREES",
-           "the counterpart's law is smooth, but does not compose to the metric that was measured: "
-           "per-sample results would tell why",
+           items_.composition
+               ? "the counterpart's law is smooth, but the items' log p do not compose to the "
+                 "metric that was measured"
+               : "the counterpart's law is smooth, but does not compose to the metric that was "
+                 "measured: per-sample results would tell why",
            values);
     } else {
       Lead(
@@ -556,6 +1178,16 @@ class Judgement {
           "the metric stays flat: more scales below the rise would settle it",
           values);
     }
+  }
+
+  static std::vector<std::pair<std::string_view, double>> ValuesOf(const BreakEvidence& law) {
+    return {{"p_break", law.p_break},
+            {"p_rise", law.p_rise},
+            {"rise", law.rise_median},
+            {"rise_lower", law.rise_lower},
+            {"rise_upper", law.rise_upper},
+            {"sup_f_p", law.p_value},
+            {"scatter", law.tau}};
   }
 
   // Puts the main reason in front.
@@ -582,11 +1214,24 @@ class Judgement {
                         : curve_.size() >= kModerateScales ? Strength::kModerate
                                                            : Strength::kWeak;
     const auto cap = [&](Strength most) { strength = std::max(strength, most); };
-    if (result_.verdict == Verdict::kMirage) {
+    if (result_.verdict == Verdict::kMirage && !positions_tested_) {
       cap(Strength::kModerate);
-      Add("MEANS_ONLY",
-          "positions of the targets and groups of items were not looked at: a smooth mean can hide "
-          "breaks there");
+      if (generated_positions_tested_) {
+        Add("GENERATED_PARTS_ONLY",
+            "positions of the targets were looked at in generated text alone, where errors carry "
+            "on: token log-probabilities would say more");
+      } else {
+        Add("MEANS_ONLY",
+            "positions of the targets and groups of items were not looked at: a smooth mean can "
+            "hide breaks there");
+      }
+    }
+    if (result_.verdict == Verdict::kMirage && part_breaks_ != nullptr) cap(Strength::kModerate);
+    if (result_.verdict == Verdict::kBreakSurvives && !mean_break_ && part_breaks_are_generated_) {
+      cap(Strength::kWeak);
+      Add("GENERATED_PARTS_ONLY",
+          "the breaks were seen in generated text alone, where errors carry on: token "
+          "log-probabilities would say more");
     }
     if (has_no_errors_) {
       cap(Strength::kWeak);
@@ -610,6 +1255,21 @@ class Judgement {
   double scatter_ = kUnknownScatter;
   size_t n_replicates_ = 0;
   bool has_no_errors_ = false;
+  // By model.
+  std::vector<double> scale_of_;
+  std::optional<BreakEvidence> cut_law_;
+  std::optional<BreakEvidence> mean_break_;
+  ItemFamily items_;
+  std::map<std::string, std::vector<VerdictBreak>> breaks_by_alignment_;
+  // Of the alignment whose breaks carry most; null where none breaks.
+  const std::vector<VerdictBreak>* part_breaks_ = nullptr;
+  double part_share_ = 0;
+  bool part_breaks_are_generated_ = false;
+  bool positions_tested_ = false;
+  bool generated_positions_tested_ = false;
+  std::optional<Conflict> conflict_;
+  // By scale, where seeds fall into two modes.
+  std::vector<std::pair<double, SeedModes>> modes_;
   VerdictResult result_;
 };
 
@@ -618,6 +1278,21 @@ class Judgement {
 absl::StatusOr<VerdictResult> Judge(const VerdictSeries& series, const VerdictOptions& options) {
   for (size_t i = 0; i < series.models.size(); ++i) {
     if (absl::Status status = CheckModel(series.models[i], i); !status.ok()) return status;
+    if (!series.models[i].items) continue;
+    if (absl::Status status = CheckItems(*series.models[i].items, i); !status.ok()) return status;
+  }
+  for (size_t i = 0; i < series.parts.size(); ++i) {
+    absl::Status status = CheckPart(series.parts[i], series.models.size(), i);
+    if (!status.ok()) return status;
+  }
+  std::vector<PartCurve> curves;
+  for (const VerdictPart& part : series.parts) {
+    curves.push_back({part.models, part.chance, part.is_generated});
+  }
+  if (absl::Status status = CheckPartCurves(curves); !status.ok()) return status;
+  for (size_t i = 0; i < series.others.size(); ++i) {
+    absl::Status status = CheckOther(series.others[i], series.models.size(), i);
+    if (!status.ok()) return status;
   }
   if (series.target_length &&
       !(*series.target_length > 0 && std::isfinite(*series.target_length))) {

@@ -48,6 +48,7 @@
 #include "metrics/emergence/composition.h"
 #include "metrics/emergence/curve_shape.h"
 #include "metrics/emergence/law_quantity.h"
+#include "metrics/emergence/part_breaks.h"
 #include "metrics/emergence/slope_break.h"
 
 namespace mirage::metrics {
@@ -86,14 +87,7 @@ struct VerdictModel {
 // The counterpart in one part of the items: at one position of the targets, or in one stratum.
 struct VerdictPart {
   // One model's value.
-  struct Value {
-    // NLL of a unit in nats, or share of wrong units: see `is_generated`; >= 0.
-    double mean = 0;
-    // From sampling items, >= 0.
-    double standard_error = 0;
-    // Items that have this part; 0 where the model has none: then the rest counts for nothing.
-    double n = 0;
-  };
+  using Value = PartValue;
 
   // Position in the target from 0, counted from its end if `from_end`; absent for a stratum.
   std::optional<size_t> position;
@@ -101,8 +95,9 @@ struct VerdictPart {
   // "field=value" of a stratum, declared by the documents and never by who solves them; empty for a
   // position.
   std::string stratum;
-  // What a model that knows nothing has there, > 0: the entropy of the gold units (nats) for
-  // log-probabilities, the error of the best constant answer for generations. Absent: unknown.
+  // What a model that knows nothing has there, >= 0: the entropy of the gold units (nats) for
+  // log-probabilities, the error of the best constant answer for generations. Absent: unknown; 0:
+  // nothing to learn there (the stop token).
   std::optional<double> chance;
   // Whether the values are shares of wrong units in generated text, in [0, 1], and not mean NLL
   // under teacher forcing.

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import scipy
 from scipy.optimize import isotonic_regression
+from scipy.stats import beta
 
 OUTPUT = Path("metrics/emergence/item_composition_vectors.inc")
 EDGE, WIDTH, BINS, PRIOR, STEP = np.log(1e-6), 0.1, 208, 0.1, 0.05
@@ -59,10 +60,11 @@ def main() -> None:
 
             value = np.interp(log_u[j], MIDDLES, values)
             share = np.bincount(bins_of(log_u[j]), minlength=BINS) / n
-            variance = (value * (1 - value)).sum() / n**2
+            variance = (1 + (value * (1 - value)).sum()) / n**2
             shares = np.add.reduceat(share, link.blocks[:-1])
             of_block = values[link.blocks[:-1]]
-            variance += (shares**2 * of_block * (1 - of_block) / link.weights).sum()
+            right = of_block * link.weights
+            variance += (shares**2 * beta(1 + right, 1 + link.weights - right).var()).sum()
             slope = (mean(-STEP) - mean(STEP)) / (2 * STEP)
             difference = scores[j].mean() - mean(0)
             links.append((mean(0), mean(0.7), mean(-0.7)))
