@@ -8,6 +8,7 @@
 #include <fstream>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -331,6 +332,115 @@ TEST_F(AttachTest, ASidecarThatCannotSummarize) {
   EXPECT_THAT(err_, HasSubstr(Path("run")));
   EXPECT_THAT(err_, HasSubstr("the sidecar answered UNIMPLEMENTED"));
   EXPECT_EQ(Files(), files);
+}
+
+// Runs of one generation task with evidence beside them or elsewhere.
+class EvidenceTest : public AttachTest {
+ protected:
+  void SetUp() override {
+    options_.output_format = "json";
+    options_.paths = {Path("gen")};
+    AddGenerations("gen", "tiny");
+  }
+
+  void AddGenerations(const std::string& name, const std::string& model) const {
+    json results = {{"model_name", model}, {"lm_eval_version", "0.4.13"}};
+    results["results"]["add"] = {{"alias", "add"}, {"exact_match,none", 0.5}};
+    results["configs"]["add"] = {{"task", "add"}, {"output_type", "generate_until"}};
+    results["n-samples"]["add"] = {{"original", 2}, {"effective", 2}};
+    results["higher_is_better"]["add"] = {{"exact_match", true}};
+    std::string rows;
+    for (int i = 0; i < 2; ++i) {
+      const std::string target = i == 0 ? "12" : "34";
+      const json row = {
+          {"doc_id", i},
+          {"doc", {{"q", "?"}}},
+          {"target", target},
+          {"arguments",
+           {{"gen_args_0", {{"arg_0", "?"}, {"arg_1", {{"until", json::array({"\n"})}}}}}}},
+          {"resps", json::array({json::array({"12"})})},
+          {"filtered_resps", json::array({"12"})},
+          {"filter", "none"},
+          {"metrics", json::array({"exact_match"})},
+          {"doc_hash", std::string(64, static_cast<char>('a' + i))},
+          {"exact_match", i == 0 ? 1.0 : 0.0},
+      };
+      rows += row.dump() + "\n";
+    }
+    Put(fmt::format("{}/samples_add_{}.jsonl", name, kDate), rows);
+    Put(fmt::format("{}/results_{}.json", name, kDate), results.dump());
+  }
+
+  void AddEvidence(const std::string& name, const std::string& model) const {
+    const json header = {{"generator", "hook"}, {"kind", "mirage_evidence"},
+                         {"version", 1},        {"task", "add"},
+                         {"date", kDate},       {"model", model}};
+    Put(fmt::format("{}/mirage_evidence_add_{}.jsonl", name, kDate),
+        header.dump() + "\n" +
+            R"({"doc_id": 0, "tokens": ["1", "2", "\n"], "log_probs": [-0.25, -0.5, -8]})"
+            "\n"
+            R"({"doc_id": 1, "tokens": ["3", "4", "\n"], "log_probs": [-1, -2, -9]})"
+            "\n");
+  }
+
+  // The mean log p(target) of the answer; nothing where it has none.
+  std::optional<double> LogP() const {
+    const json answer = json::parse(out_);
+    for (const json& m : answer["runs"][0]["tasks"][0]["metrics"]) {
+      if (m["metric"] == "log_p_target") return m["value"];
+    }
+    return std::nullopt;
+  }
+};
+
+TEST_F(EvidenceTest, BesideTheRunIsRead) {
+  EXPECT_EQ(Attach(), kDone);
+  EXPECT_EQ(LogP(), std::nullopt);
+  AddEvidence("gen", "tiny");
+  const std::string content = Files().at(fmt::format("gen/mirage_evidence_add_{}.jsonl", kDate));
+  EXPECT_EQ(Attach(), kDone);
+  EXPECT_EQ(LogP(), -1.875);
+  EXPECT_EQ(Files().at(fmt::format("gen/mirage_evidence_add_{}.jsonl", kDate)), content);
+}
+
+TEST_F(EvidenceTest, NamedFoldersAreRead) {
+  AddEvidence("hooks/a", "tiny");
+  AddEvidence("hooks/b", "large");
+  options_.evidence = {Path("hooks")};
+  EXPECT_EQ(Attach(), kDone);
+  EXPECT_EQ(LogP(), -1.875);
+  EXPECT_THAT(err_, HasSubstr("model large) belongs to none of the runs"));
+  EXPECT_THAT(err_, testing::Not(HasSubstr("model tiny)")));
+}
+
+TEST_F(EvidenceTest, OtherModelsEvidenceIsNamed) {
+  AddEvidence("gen", "large");
+  EXPECT_EQ(Attach(), kDone);
+  EXPECT_EQ(LogP(), std::nullopt);
+  EXPECT_THAT(out_, HasSubstr("its header is of model large, the run's is tiny"));
+}
+
+TEST_F(EvidenceTest, RunsThatNothingTellsApart) {
+  AddGenerations("twin", "tiny");
+  AddEvidence("hooks", "tiny");
+  options_.evidence = {Path("hooks")};
+  options_.paths.push_back(Path("twin"));
+  options_.no_write = true;
+  EXPECT_EQ(Attach(), kFailed);
+  EXPECT_THAT(err_, HasSubstr("whose evidence it is cannot be told"));
+  EXPECT_EQ(LogP(), -1.875) << "the first run stays";
+}
+
+TEST_F(EvidenceTest, FoldersAndFilesThatAreNone) {
+  options_.evidence = {Path("none")};
+  EXPECT_EQ(Attach(), kFailed);
+  EXPECT_EQ(out_, "");
+  EXPECT_THAT(err_, HasSubstr("--evidence: " + Path("none") + " does not exist"));
+  Put(fmt::format("bad/mirage_evidence_add_{}.jsonl", kDate), "junk\n");
+  options_.evidence = {Path("bad")};
+  EXPECT_EQ(Attach(), kFailed);
+  EXPECT_THAT(err_, HasSubstr("--evidence: " + Path("bad")));
+  EXPECT_EQ(LogP(), std::nullopt) << "the run is shown";
 }
 
 }  // namespace
