@@ -16,11 +16,13 @@
 #include "client/attach_run.h"
 #include "client/tables/model_match.h"
 #include "client/tables/scales_table.h"
+#include "integrations/evidence/evidence_set.h"
 #include "integrations/lm_eval/discover.h"
 
 namespace mirage::client {
 namespace {
 
+using integrations::evidence::EvidenceSet;
 using integrations::lm_eval::FoundRun;
 
 // Names that a warning lists.
@@ -53,6 +55,7 @@ class Sender {
       table_ = *std::move(table);
       out_.warnings = table_.warnings;
     }
+    if (absl::Status status = FindEvidence(); !status.ok()) return status;
     Find();
     const ModelMatcher matcher(table_);
     for (const FoundRun& run : found_) {
@@ -75,6 +78,27 @@ class Sender {
   }
 
  private:
+  absl::Status FindEvidence() {
+    std::vector<std::string> warnings;
+    auto found = EvidenceSet::Find(options_.evidence, Limits(), &warnings);
+    if (!found.ok()) {
+      return absl::Status(found.status().code(),
+                          fmt::format("--evidence: {}", Message(found.status())));
+    }
+    evidence_.emplace(*std::move(found));
+    for (const std::string& warning : warnings) out_.warnings.push_back("--evidence: " + warning);
+    for (const std::string& file : evidence_->unreadable()) {
+      out_.failures.push_back("--evidence: " + file);
+    }
+    return absl::OkStatus();
+  }
+
+  integrations::evidence::EvidenceOptions Limits() const {
+    integrations::evidence::EvidenceOptions limits;
+    limits.max_row_bytes = options_.max_row_bytes;
+    return limits;
+  }
+
   // All runs below the paths, each once.
   void Find() {
     std::set<std::pair<dev_t, ino_t>> seen;
@@ -122,8 +146,15 @@ class Sender {
       without_scale_.push_back((*reader)->run().model());
       return absl::OkStatus();
     }
+    auto evidence = evidence_->ForRun((*reader)->run(), (*reader)->folder());
+    if (!evidence.ok()) {
+      out_.failures.push_back(Message(evidence.status()));
+      return absl::OkStatus();
+    }
+    for (const auto& [task, path] : (*evidence)->files()) out_.inputs.push_back(path);
     AttachRunOptions attach;
     attach.tokenizer = options_.tokenizer;
+    attach.evidence = evidence->get();
     if (options_.progress) {
       attach.progress = [&](uint64_t done, uint64_t) { options_.progress(read_ + done, total_); };
     }
@@ -137,6 +168,7 @@ class Sender {
     for (const integrations::RowIssue& issue : (*reader)->issues()) {
       if (issue.line == 0) out_.failures.push_back(issue.message);
     }
+    for (const std::string& file : (*evidence)->unreadable()) out_.failures.push_back(file);
     v1::FamilyRun& taken = out_.runs.emplace_back();
     taken.set_run(*name);
     *taken.mutable_scale() = **scale;
@@ -173,6 +205,10 @@ class Sender {
   }
 
   void Tell() {
+    if (const std::vector<std::string> unused = evidence_->Unused(); !unused.empty()) {
+      out_.warnings.push_back(fmt::format("--evidence: {} files belong to none of the runs: {}",
+                                          unused.size(), Listed(unused)));
+    }
     if (!without_scale_.empty()) {
       out_.warnings.push_back(
           table_.rows.empty()
@@ -197,6 +233,7 @@ class Sender {
   const std::shared_ptr<grpc::Channel>& channel_;
   const FamilyRunsOptions& options_;
   ScalesTable table_;
+  std::optional<EvidenceSet> evidence_;
   std::vector<FoundRun> found_;
   std::set<size_t> used_;
   std::vector<std::string> without_scale_;

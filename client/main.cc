@@ -166,6 +166,10 @@ void AddDiagnose(CLI::App& app, DiagnoseOptions& options) {
   repeated(diagnose->add_option("--scales", options.scales,
                                 "How large the runs' models are; may be given several times"))
       ->check(CLI::Validator(NotEmpty, "FILE"));
+  repeated(diagnose->add_option("--evidence", options.evidence,
+                                "Look here, too, for mirage_evidence_<task>_<date>.jsonl, which "
+                                "hooks recorded; may be given several times"))
+      ->check(CLI::Validator(NotEmpty, "FOLDER"));
   repeated(diagnose->add_option("--companion", options.companions,
                                 "The counterpart of the first task is in the second, over the same "
                                 "documents; found by itself where they are scored answers"))

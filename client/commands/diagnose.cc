@@ -158,6 +158,7 @@ class DiagnoseCommand {
     FamilyRunsOptions options;
     options.paths = options_.runs;
     options.scales = options_.scales;
+    options.evidence = options_.evidence;
     options.tokenizer = options_.tokenizer;
     Progress progress("reading", !options_.quiet && TerminalOn(STDERR_FILENO).escapes);
     options.progress = [&](uint64_t done, uint64_t total) { progress.Update(done, total); };
@@ -346,7 +347,8 @@ absl::Status CheckDiagnoseOptions(const DiagnoseOptions& options) {
         "nothing to diagnose: name the RUNs of a family, or a table of numbers (--series FILE)");
   }
   for (const auto& [flag, values] :
-       {std::pair("--scales", options.scales), std::pair("--companion", options.companions)}) {
+       {std::pair("--scales", options.scales), std::pair("--companion", options.companions),
+        std::pair("--evidence", options.evidence)}) {
     if (options.runs.empty() && !values.empty()) {
       return absl::InvalidArgumentError(
           fmt::format("{} {} is for RUNs, and there is none: a table has its scales itself", flag,

@@ -24,6 +24,8 @@ struct DiagnoseOptions {
   std::vector<std::string> runs;
   // Tables of scales, for the runs.
   std::vector<std::string> scales;
+  // Folders with what hooks recorded of the runs.
+  std::vector<std::string> evidence;
   // TASK=TASK: the counterpart of the first is in the second.
   std::vector<std::string> companions;
   // Unit of text comparisons in the runs.
