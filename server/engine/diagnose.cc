@@ -45,6 +45,8 @@ constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr int kReplicates = 999;
 // Items to see one success with 95 %: 3 / p.
 constexpr double kItemsToSee = 3;
+// A counterpart that fewer of the models have than this share of what another covers comes after.
+constexpr double kMinCovered = 0.8;
 // Scatter between models where no law tells it.
 constexpr double kAssumedScatter = 0.05;
 // The largest count that a message holds.
@@ -422,10 +424,25 @@ absl::Status SeriesDiagnosis::Start() {
 
 std::vector<const SeriesDiagnosis::Entry*> SeriesDiagnosis::CounterpartsOf(const Job& job) {
   const Properties& sharp = *PropertiesOf(*job.sharp);
-  std::vector<std::pair<std::tuple<size_t, int, std::string>, const Entry*>> ranked;
+  std::set<Identity> models;
+  for (const v1::SeriesPoint& point : job.sharp->series.points()) models.insert(IdentityOf(point));
+  std::vector<std::tuple<size_t, bool, int, std::string, const Entry*>> ranked;
+  size_t most = 0;
+  std::map<const Entry*, size_t> covered;
   for (const auto& [name, entry] : *job.metrics) {
     const Properties* properties = PropertiesOf(entry);
     if (properties == nullptr || !properties->metric.continuous) continue;
+    std::set<Identity> both;
+    for (const v1::SeriesPoint& point : entry.series.points()) {
+      if (models.count(IdentityOf(point)) > 0) both.insert(IdentityOf(point));
+    }
+    covered[&entry] = both.size();
+    most = std::max(most, both.size());
+  }
+  for (const auto& [name, entry] : *job.metrics) {
+    const auto has = covered.find(&entry);
+    if (has == covered.end()) continue;
+    const Properties* properties = PropertiesOf(entry);
     const CurveMetric& metric = properties->metric;
     const auto named = std::find(sharp.counterparts.begin(), sharp.counterparts.end(), name);
     int rank = 5;
@@ -438,13 +455,14 @@ std::vector<const SeriesDiagnosis::Entry*> SeriesDiagnosis::CounterpartsOf(const
     } else if (std::isfinite(metric.lower_bound) && std::isfinite(metric.upper_bound)) {
       rank = 6;
     }
-    ranked.push_back(
-        {{static_cast<size_t>(named - sharp.counterparts.begin()), rank, name}, &entry});
+    const bool is_rare = static_cast<double>(has->second) < kMinCovered * static_cast<double>(most);
+    ranked.emplace_back(static_cast<size_t>(named - sharp.counterparts.begin()), is_rare, rank,
+                        name, &entry);
   }
   std::sort(ranked.begin(), ranked.end());
   std::vector<const Entry*> counterparts;
   counterparts.reserve(ranked.size());
-  for (const auto& [rank, entry] : ranked) counterparts.push_back(entry);
+  for (const auto& one : ranked) counterparts.push_back(std::get<const Entry*>(one));
   return counterparts;
 }
 

@@ -40,8 +40,9 @@ inline constexpr size_t kMaxDiagnosedRuns = 10'000;
 // length, shots and temperature. The primary one is fixed before looking, by declared properties:
 // those that a user's MetricProperties name, in their order; else what is linear in the per-token
 // error and does not change with wrong choices, likelihoods before distances, per token or of whole
-// targets before those per byte or character; what else does not change with wrong choices; the rest, bounded ones (Brier) last. Models are joined by name, scale,
-// seed and tokens.
+// targets before those per byte or character; what else does not change with wrong choices; the
+// rest, bounded ones (Brier) last. What clearly fewer models have than another comes after it.
+// Models are joined by name, scale, seed and tokens.
 //
 // Of runs, the samples speak as well: the items' own log-probabilities compose to the metric, and
 // the counterpart is looked at position by position (sample_evidence.h). A generated task takes the

@@ -239,6 +239,25 @@ TEST(DiagnoseTest, BadInputIsNamed) {
   code_and_text(other->Start(), "options.metrics names 'acc'");
 }
 
+TEST(DiagnoseTest, ACounterpartOfHalfTheModelsIsNotThePrimaryOne) {
+  auto diagnosis = Make();
+  ASSERT_TRUE(diagnosis->Add(ExactMatch()).ok());
+  v1::Series nll = Nll();
+  ASSERT_TRUE(diagnosis->Add(nll).ok());
+  v1::Series whole = SeriesOf("log_p_target", 8, [](double scale) { return -5 * TokenNll(scale); });
+  ASSERT_TRUE(diagnosis->Add(whole).ok());
+  RunAll(*diagnosis);
+  EXPECT_EQ(diagnosis->diagnoses()[0].counterpart(), "nll_per_token");
+
+  diagnosis = Make();
+  ASSERT_TRUE(diagnosis->Add(ExactMatch()).ok());
+  nll.mutable_points()->DeleteSubrange(0, 3);
+  ASSERT_TRUE(diagnosis->Add(nll).ok());
+  ASSERT_TRUE(diagnosis->Add(whole).ok());
+  RunAll(*diagnosis);
+  EXPECT_EQ(diagnosis->diagnoses()[0].counterpart(), "log_p_target");
+}
+
 // A run of a model at `progress` in (0, 1): the share of 200 sums of two digits that it gets right,
 // one digit as easy as the other, with the log-likelihoods of the answers under a second task.
 std::shared_ptr<const ScoredRun> RunAt(Engine& engine, double progress) {
