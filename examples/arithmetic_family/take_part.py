@@ -1,19 +1,20 @@
 """Cuts a small family out of a large one: the first documents of a few tasks of every model.
 
-    python3 take_part.py FAMILY [--tasks add3 add3_ll] [--documents 150]
+    python3 take_part.py FAMILY [--evidence FOLDER] [--tasks add3 add3_ll] [--documents 150]
 
 FAMILY is a folder with one folder a model, as lm-evaluation-harness 0.4.13 writes them
 (`--log_samples`), and a models.csv. The part is what `lm_eval --limit 150` would have written:
 the rows are unchanged, and the results say 150 documents and their means. Standard errors that
-the harness draws at random are left out ("N/A").
+the harness draws at random are left out ("N/A"). FOLDER has one folder a model with what hooks
+recorded, mirage_evidence_<task>_<date>.jsonl; the same documents are taken from there.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import math
-import shutil
 from pathlib import Path
 
 # Entries of a results file that have one value a task.
@@ -27,6 +28,8 @@ BY_TASK = (
     "n-samples",
     "task_hashes",
 )
+# Columns of the table of scales.
+SCALES = ("model", "parameters", "train_tokens", "flops", "final_train_loss", "seed", "family")
 
 
 def numbers(rows: list[dict], metric: str) -> tuple[float, float | str]:
@@ -40,7 +43,16 @@ def numbers(rows: list[dict], metric: str) -> tuple[float, float | str]:
     return mean, deviation / math.sqrt(n)
 
 
-def take(model: Path, out: Path, tasks: list[str], n: int) -> None:
+def take_evidence(path: Path, out: Path, n: int) -> None:
+    """Writes the header and the first documents of a hook's file, where there is one."""
+    if not path.exists():
+        return
+    header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [row for row in rows if json.loads(row)["doc_id"] < n]
+    (out / path.name).write_text("".join([header, *kept]), encoding="utf-8")
+
+
+def take(model: Path, evidence: Path | None, out: Path, tasks: list[str], n: int) -> None:
     """Writes the part of one model."""
     (results_path,) = model.glob("results_*.json")
     results = json.loads(results_path.read_text(encoding="utf-8"))
@@ -62,6 +74,8 @@ def take(model: Path, out: Path, tasks: list[str], n: int) -> None:
             metric = key.removesuffix(",none")
             about[key], about[f"{metric}_stderr,none"] = numbers(rows, metric)
         results["n-samples"][task]["effective"] = n
+        if evidence is not None:
+            take_evidence(evidence / model.name / f"mirage_evidence_{task}_{date}.jsonl", out, n)
     text = json.dumps(results, indent=2, ensure_ascii=False)
     (out / results_path.name).write_text(text + "\n", encoding="utf-8")
 
@@ -70,13 +84,19 @@ def main() -> None:
     """Runs from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("family", type=Path, help="folder with one folder a model and models.csv")
+    parser.add_argument("--evidence", type=Path, help="folder of what hooks recorded")
     parser.add_argument("--tasks", nargs="+", default=["add3", "add3_ll"])
     parser.add_argument("--documents", type=int, default=150)
     arguments = parser.parse_args()
     here = Path(__file__).parent
     for model in sorted(path for path in arguments.family.iterdir() if path.is_dir()):
-        take(model, here / model.name, arguments.tasks, arguments.documents)
-    shutil.copy(arguments.family / "models.csv", here / "models.csv")
+        take(model, arguments.evidence, here / model.name, arguments.tasks, arguments.documents)
+    with (arguments.family / "models.csv").open(encoding="utf-8", newline="") as table:
+        rows = list(csv.DictReader(table))
+    with (here / "models.csv").open("w", encoding="utf-8", newline="") as table:
+        writer = csv.DictWriter(table, SCALES, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 if __name__ == "__main__":

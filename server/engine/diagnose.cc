@@ -727,8 +727,12 @@ class SeriesDiagnosis::One {
     if (!model.counterpart) return;
     out->set_counterpart_value(*model.counterpart);
     if (model.counterpart_error && *model.counterpart_error > 0) {
-      const auto interval = metrics::Normal(*model.counterpart, *model.counterpart_error, level_);
-      if (interval.ok()) SetInterval(*interval, out->mutable_counterpart_interval());
+      auto interval = metrics::Normal(*model.counterpart, *model.counterpart_error, level_);
+      if (!interval.ok()) return;
+      // It reaches no further than the metric can.
+      interval->lower = std::max(interval->lower, counterpart_->metric.lower_bound);
+      interval->upper = std::min(interval->upper, counterpart_->metric.upper_bound);
+      SetInterval(*interval, out->mutable_counterpart_interval());
     }
   }
 
