@@ -11,25 +11,56 @@
 //     (a sudden rise that items alone do not explain, but
 //     models scatter as much)                                       INSUFFICIENT  SCATTER
 //  4. the curve has no emergent shape (curve_shape.h)               SMOOTH        GRADUAL
-//  5. emergent, without a counterpart that a law can be fitted to   INSUFFICIENT  NO_COUNTERPART
+//  5. counterparts contradict each other                            MIXED COUNTERPARTS_DISAGREE
 //  6. the counterpart gets worse over the take-off                  MIXED COUNTERPART_WORSENS
-//  7. the counterpart's law breaks (slope_break.h)                  BREAK_SURVIVES
-//  8. a break is ruled out, each model's counterpart composes to
+//  7. the counterpart's law breaks (slope_break.h)                  BREAK_SURVIVES  LAW_BREAKS
+//     or breaks at positions, or in groups of items, that carry
+//     a quarter of its fall (part_breaks.h)                         BREAK_SURVIVES
+//                                                   POSITION_BREAKS, STRATUM_BREAKS
+//  8. emergent, without a counterpart that a law can be fitted to   INSUFFICIENT  NO_COUNTERPART
+//  9. a break is ruled out, each model's counterpart composes to
 //     its metric, and the smooth law of the smaller scales, so
 //     composed, predicts those held out and does not allow the
 //     curve to stay flat                                            MIRAGE
-//  9. else                                                          INSUFFICIENT  UNDECIDED
+// 10. else                                                          INSUFFICIENT  UNDECIDED
 //
 // Thresholds, set on simulated families: a break needs P(the exponent rises by 0.3 or more within
 // the window) >= .6 with three scales before and two after, and p < .05 of the sup-F test. It is
-// ruled out by P <= .1, and P <= .5 of as steep a rise in a wide bend. Measured values have to lie
-// inside 99 % predictive bands (for the composition: at all scales together), not 90 % ones: at 90
-// %, one clear mirage in ten would fail by the luck of the draw.
+// ruled out by P <= .1, and P <= .5 of as steep a rise in a wide bend. Where two or more sizes are
+// at the metric's ceiling (reason CEILING), NLLs there scatter by factors and hide a break: it is
+// also looked for in the law up to the first of them, if that leaves five scales, and has to be
+// ruled out there, too. Measured values have to lie inside 99 % predictive bands (for the
+// composition: at all scales together), not 90 % ones: at 90 %, one clear mirage in ten would fail
+// by the luck of the draw.
+//
+// Composition. Of means: the NLL and the spread of items make p^L (composition.h). Where models
+// have items and all tokens must be right, the items themselves do (item_composition.h): by
+// exp(log p) where answers are sampled, by the link of the other models' items under greedy
+// decoding, whose largest deviation is the reason ITEM_LINK; a link that scatters by more than .7
+// in ln NLL between models composes to nothing. A law's prediction is made of a model's own items,
+// or of those of the nearest one, scaled to the law's mean; what is held out lends neither its
+// items nor its scores to a forecast.
+//
+// Parts. Positions and strata with 100 items in each model and 2 % of the fall are tested; q < .05
+// is a break. Its share of the fall is item_share * (first size's value - value at the ceiling, or
+// the last size's), nothing where that is negative, over the sum of all parts of its alignment:
+// positions counted from one end, or the strata of one field. The alignment whose breaks carry most
+// counts: 25 % together are material, below that it is said (MINOR_POSITION_BREAK) and decides
+// nothing. Breaks with a sampled size between them are STAGGERED_BREAKS. Breaks in generated text
+// count only where no position has teacher-forced values, for greedy answers are as sharp at
+// one position as over the whole target; then the verdict is WEAK (GENERATED_PARTS_ONLY).
+//
+// Counterparts disagree where, from the size at which one is best to the last size, it gets worse
+// by three standard errors (of sampling: this is about these models) and by 5 % of its range over
+// the sizes (plateaus scatter), while the other one does not get worse by more than two. A curve
+// that is not emergent keeps its verdict, and the reason is given.
+//
+// Seeds: a size whose replicates fall into two modes (seed_modes.h) is named, BIMODAL_SEEDS.
 //
 // Strength: what five or six scales say is WEAK, likewise without n and standard errors, and a
-// break seen with one training a size; seven and eight scales are MODERATE, and so is every MIRAGE:
-// means do not show breaks at single positions of the targets or in groups of items (staggered ones
-// can add up to a smooth mean).
+// break seen with one training a size (SINGLE_SEED); seven and eight scales are MODERATE. So is a
+// MIRAGE unless the positions of the targets were looked at by token log-probs and none breaks:
+// means do not show breaks at single positions (staggered ones can add up to a smooth mean).
 //
 // Source: Schaeffer et al. 2023 (arXiv 2304.15004) for the question; the rules are Mirage's own.
 #ifndef MIRAGE_METRICS_EMERGENCE_VERDICT_H_
@@ -221,7 +252,8 @@ struct VerdictResult {
 };
 
 // The verdict. INVALID_ARGUMENT, with the field's place: scales, values, errors or n out of range;
-// options out of range. A series without models is INSUFFICIENT. About 30 ms for 8 models.
+// options out of range. A series without models is INSUFFICIENT. The order of models and items does
+// not change a bit. About 30 ms for 8 models; parts come on top (part_breaks.h).
 absl::StatusOr<VerdictResult> Judge(const VerdictSeries& series, const VerdictOptions& options);
 
 // "MIRAGE" and so on, as in the answer.
