@@ -20,12 +20,6 @@ int DecimalsFor(double error);
 // of it or where it is 1e7 and more: "0.0417", "6.40e-06", "inf", "NaN".
 std::string NumberText(double value, int decimals = kUsualDecimals);
 
-// A position on an axis of models for people, in three digits: "350M", "1.3B", "2080", "3.14e23",
-// "2.31". `x_axis` is "parameters", "tokens", "flops" or "loss": the first two are counts and have
-// K, M, B and T from 10,000 to 1e15; FLOPs always have an exponent from 10,000 on. Two positions
-// that are near each other may have the same text.
-std::string ScaleText(double scale, std::string_view x_axis);
-
 // What the axis is called: "Tokens", "FLOPs", "Loss"; else "Scale", because a table may order its
 // family by something else than parameters.
 std::string_view AxisName(std::string_view x_axis);

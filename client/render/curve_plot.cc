@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/scale_text.h"
 #include "client/render/cells.h"
 #include "client/render/diagnose_report.h"
 #include "client/render/terminal_text.h"

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/scale_text.h"
 #include "client/render/cells.h"
 #include "client/render/terminal_text.h"
 

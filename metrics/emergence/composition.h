@@ -16,8 +16,9 @@ enum class Composition : uint8_t {
   kNone,
   // All tokens of the target must be right: E[exp(-u)] over items, u the NLL of the target.
   kAllTokens,
-  // The gold must beat every choice: P(margin > 0), from the margin's mean and standard deviation
-  // over items, taken as normal. The distribution is not identified by means: at most MODERATE.
+  // The gold must beat every choice. Means do not compose to that: a verdict needs items, of which
+  // it takes how often a choice of some log p is the best one from the other models; at most
+  // MODERATE. (PredictArgmax takes the margins for normal.)
   kArgmax,
 };
 

@@ -478,7 +478,7 @@ class Judgement {
   // Of the models below `limit`.
   absl::StatusOr<ItemFamily> ItemsBelow(double limit) const {
     ItemFamily family;
-    if (series_.composition != Composition::kAllTokens) return family;
+    if (series_.composition == Composition::kNone) return family;
     std::vector<ItemColumns> columns;
     for (const VerdictScale& at : result_.scales) {
       const auto& items = series_.models[at.model].items;
@@ -488,13 +488,17 @@ class Judgement {
       columns.push_back({items->log_p, items->scores});
     }
     if (columns.empty()) return family;
-    auto made = ItemComposition::Create(columns, series_.is_greedy);
+    auto made = ItemComposition::Create(columns, series_.is_greedy || IsArgmax());
     // Too few models for a link: the means have to do.
     if (made.status().code() == absl::StatusCode::kFailedPrecondition) return ItemFamily{};
     if (!made.ok()) return made.status();
     family.composition.emplace(*std::move(made));
     return family;
   }
+
+  // Whether the gold has to beat other choices: which log p of it suffices is not known from log p,
+  // but from the other models' items.
+  bool IsArgmax() const { return series_.composition == Composition::kArgmax; }
 
   // ln q of a model, as measured.
   std::optional<double> OwnLogQ(size_t model) const {
@@ -813,11 +817,11 @@ class Judgement {
     const std::string& worse = conflict_->primary_worsens ? primary : second;
     const std::string& better = conflict_->primary_worsens ? second : primary;
     std::string text = fmt::format(
-        "counterparts contradict each other: from scale {:.3g} to {:.3g} {} gets worse by {:.3g} "
+        "counterparts contradict each other: from scale {} to {} {} gets worse by {:.3g} "
         "({:.1f} standard errors), while {} {}{}",
-        sizes_[conflict_->from].scale, sizes_[conflict_->to].scale, worse, -conflict_->change,
-        conflict_->errors, better, conflict_->other_change > 0 ? "gets better" : "does not",
-        WhereItWorsens(*conflict_));
+        ScaleText(sizes_[conflict_->from].scale), ScaleText(sizes_[conflict_->to].scale), worse,
+        -conflict_->change, conflict_->errors, better,
+        conflict_->other_change > 0 ? "gets better" : "does not", WhereItWorsens(*conflict_));
     std::vector<std::pair<std::string_view, double>> values = {
         {"from_scale", sizes_[conflict_->from].scale},
         {"to_scale", sizes_[conflict_->to].scale},
@@ -849,18 +853,18 @@ class Judgement {
     const CurveShape& shape = *result_.shape;
     if (shape.has_ceiling && RiseIsSignificant()) {
       Add("CEILING",
-          fmt::format("{} scales from {:.3g} on are at the ceiling: the rise ends there, and they "
-                      "say nothing of it",
-                      shape.n_at_ceiling, curve_[shape.ceiling].scale),
+          fmt::format("{} scales from {} on are at the ceiling: the rise ends there, and they say "
+                      "nothing of it",
+                      shape.n_at_ceiling, ScaleText(curve_[shape.ceiling].scale)),
           {{"scales", static_cast<double>(shape.n_at_ceiling)},
            {"from_scale", curve_[shape.ceiling].scale}});
     }
     for (const auto& [scale, modes] : modes_) {
       Add("BIMODAL_SEEDS",
-          fmt::format("at scale {:.3g} {} of {} seeds reach {:.3g}, the others {:.3g}: a threshold "
+          fmt::format("at scale {} {} of {} seeds reach {:.3g}, the others {:.3g}: a threshold "
                       "that seeds pass or not, with P(success) {:.2f} ({:.2f} to {:.2f})",
-                      scale, modes.n_better, modes.n, modes.better_mean, modes.worse_mean,
-                      modes.share_better, modes.share_lower, modes.share_upper),
+                      ScaleText(scale), modes.n_better, modes.n, modes.better_mean,
+                      modes.worse_mean, modes.share_better, modes.share_lower, modes.share_upper),
           {{"scale", scale},
            {"seeds", static_cast<double>(modes.n)},
            {"p_success", modes.share_better},
@@ -879,11 +883,12 @@ class Judgement {
     const double scale = SizeOf(items_.models[most->model]);
     const double scatter = items_.composition->Heterogeneity(std::nullopt);
     Add("ITEM_LINK",
-        fmt::format("greedy answers: what each item's log p composes to is taken from the other "
-                    "models' items; furthest off is scale {:.3g}, {:.3g} measured and {:.3g} "
-                    "expected ({:.1f} standard errors); models scatter about it by {:.0f} % of "
-                    "their NLL",
-                    scale, most->mean_score, most->mean_link, std::abs(most->z), 100 * scatter),
+        fmt::format(
+            "{}: what each item's log p composes to is taken from the other models' items; "
+            "furthest off is scale {}, {:.3g} measured and {:.3g} expected ({:.1f} standard "
+            "errors); models scatter about it by {:.0f} % of their NLL",
+            IsArgmax() ? "choices" : "greedy answers", ScaleText(scale), most->mean_score,
+            most->mean_link, std::abs(most->z), 100 * scatter),
         {{"scale", scale},
          {"measured", most->mean_score},
          {"expected", most->mean_link},
@@ -900,16 +905,12 @@ class Judgement {
     });
     constexpr size_t kMostNamed = 4;
     std::string names;
-    double least_scale = found.front().scale;
-    double most_scale = least_scale;
     double q = 1;
     for (size_t i = 0; i < found.size(); ++i) {
-      least_scale = std::min(least_scale, found[i].scale);
-      most_scale = std::max(most_scale, found[i].scale);
       q = std::min(q, found[i].q_value);
       if (i >= kMostNamed) continue;
-      names += fmt::format("{}{} near scale {:.3g} ({:.0f} % of the fall)", i == 0 ? "" : ", ",
-                           NameOf(series_.parts[*found[i].part]), found[i].scale,
+      names += fmt::format("{}{} near scale {} ({:.0f} % of the fall)", i == 0 ? "" : ", ",
+                           NameOf(series_.parts[*found[i].part]), ScaleText(found[i].scale),
                            100 * found[i].share_of_fall);
     }
     if (found.size() > kMostNamed) names += fmt::format(" and {} more", found.size() - kMostNamed);
@@ -937,16 +938,41 @@ class Judgement {
     } else {
       Add(code, std::move(text), values);
     }
-    const bool is_staggered = std::any_of(sizes_.begin(), sizes_.end(), [&](const Size& size) {
-      return size.scale > least_scale && size.scale < most_scale;
-    });
-    if (is_staggered) {
+    AddStaggered();
+  }
+
+  // Whether the breaks of one alignment (or of the strata) come one after the other, in whichever
+  // that is seen.
+  void AddStaggered() {
+    for (const auto& [is_position, from_end] :
+         {std::pair(true, true), std::pair(true, false), std::pair(false, false)}) {
+      double least = std::numeric_limits<double>::infinity();
+      double most = 0;
+      for (const VerdictBreak& found : result_.breaks) {
+        if (!found.part) continue;
+        const VerdictPart& part = series_.parts[*found.part];
+        if (part.position.has_value() != is_position || part.from_end != from_end) continue;
+        least = std::min(least, found.scale);
+        most = std::max(most, found.scale);
+      }
+      const bool is_staggered = std::any_of(sizes_.begin(), sizes_.end(), [&](const Size& size) {
+        return size.scale > least && size.scale < most;
+      });
+      if (!is_staggered) continue;
       Add("STAGGERED_BREAKS",
-          fmt::format("these breaks lie between scales {:.3g} and {:.3g}, one after the other: the "
-                      "mean over all parts, which looks smoother, is their sum",
-                      least_scale, most_scale),
-          {{"least_scale", least_scale}, {"most_scale", most_scale}});
+          fmt::format("{} break one after the other, between scales {} and {}: the mean over all "
+                      "parts, which looks smoother, is their sum",
+                      !is_position ? "groups of items"
+                      : from_end   ? "positions counted from the end"
+                                   : "positions",
+                      ScaleText(least), ScaleText(most)),
+          {{"least_scale", least}, {"most_scale", most}});
+      return;
     }
+  }
+
+  std::string ScaleText(double scale) const {
+    return series_.scale_text ? series_.scale_text(scale) : fmt::format("{:.4g}", scale);
   }
 
   void Add(std::string_view code, std::string text,
@@ -1113,9 +1139,9 @@ class Judgement {
       AddPartBreaks(true);
       if (mean_break_) {
         Lead("LAW_BREAKS",
-             fmt::format("the counterpart's scaling law breaks too, near scale {:.3g}: its "
+             fmt::format("the counterpart's scaling law breaks too, near scale {}: its "
                          "exponent rises by {:.2f} ({:.2f} to {:.2f})",
-                         std::exp(*mean_break_->break_x), mean_break_->rise_median,
+                         ScaleText(std::exp(*mean_break_->break_x)), mean_break_->rise_median,
                          mean_break_->rise_lower, mean_break_->rise_upper),
              ValuesOf(*mean_break_));
       }
@@ -1233,6 +1259,10 @@ class Judgement {
           "the breaks were seen in generated text alone, where errors carry on: token "
           "log-probabilities would say more");
     }
+    // A link of choices is only as good as the models it was taken from; a contradiction has no
+    // error rate that was measured.
+    if (result_.verdict == Verdict::kMirage && IsArgmax()) cap(Strength::kModerate);
+    if (result_.verdict == Verdict::kMixed) cap(Strength::kModerate);
     if (has_no_errors_) {
       cap(Strength::kWeak);
       Add("NO_ERRORS", "neither n nor a standard error is known: scatter is taken from the curve");

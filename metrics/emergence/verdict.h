@@ -68,6 +68,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -165,6 +166,8 @@ struct VerdictSeries {
   bool counterpart_per_unit = true;
   // The counterpart's name, for texts of reasons only.
   std::string counterpart_name;
+  // How a scale is written in these texts; null for up to four digits.
+  std::function<std::string(double scale)> scale_text;
   // Answers at temperature 0: exact match says that the gold is the argmax, not a draw of it.
   bool is_greedy = false;
   std::vector<VerdictModel> models;

@@ -18,6 +18,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/scale_text.h"
 #include "metrics/emergence/emergence_score.h"
 #include "metrics/emergence/forecast.h"
 #include "metrics/emergence/law_quantity.h"
@@ -228,6 +229,8 @@ absl::StatusOr<std::unique_ptr<SeriesDiagnosis>> SeriesDiagnosis::Create(
     properties->counterparts.assign(given.counterparts().begin(), given.counterparts().end());
     if (given.composition() == v1::MetricProperties::ALL_TOKENS) {
       properties->composition = Composition::kAllTokens;
+    } else if (given.composition() == v1::MetricProperties::ARGMAX) {
+      properties->composition = Composition::kArgmax;
     } else if (given.composition() != v1::MetricProperties::COMPOSITION_UNSPECIFIED) {
       properties->composition = Composition::kNone;
     }
@@ -525,10 +528,13 @@ class SeriesDiagnosis::One {
     name_ = fmt::format("{} / {} / {}", out_.family(), sharp_.task(), sharp_.metric());
 
     series_.metric = properties_.metric;
+    series_.scale_text = [this](double scale) {
+      return ScaleText(by_loss_ ? 1 / scale : scale, out_.x_axis());
+    };
     if (sharp_.has_chance()) series_.metric.chance = sharp_.chance();
     if (sharp_.has_target_length()) series_.target_length = sharp_.target_length();
     series_.composition = properties_.composition.value_or(
-        properties_.metric.uses_wrong_choices ? Composition::kNone : Composition::kAllTokens);
+        properties_.metric.uses_wrong_choices ? Composition::kArgmax : Composition::kAllTokens);
     // Whoever did not say decoded greedily: every harness's default.
     series_.is_greedy = !(sharp_.has_temperature() && sharp_.temperature() > 0);
   }
@@ -657,7 +663,7 @@ class SeriesDiagnosis::One {
         companions.insert(of.companion->about().task());
         matched = std::min(matched, of.match->share);
       }
-      if (series_.composition == Composition::kAllTokens) {
+      if (series_.composition != Composition::kNone) {
         series_.models[i].items = ItemsOf(of, sharp_.metric());
       }
     }
