@@ -20,20 +20,17 @@
 namespace mirage::metrics {
 namespace {
 
-struct Weighted {
-  double value = 0;
-  double prior = 0;
-};
-
 // The prior, as chosen on the development data (docs/forecast.md).
 constexpr double kLogitPrior = 0.5;
-constexpr std::array<Weighted, 5> kShareSlopes = {
-    {{0.003, 0.25}, {0.01, 0.25}, {0.03, 0.25}, {0.1, 0.17}, {0.3, 0.08}}};
-constexpr std::array<Weighted, 5> kLogitSlopes = {
-    {{0.02, 0.25}, {0.07, 0.25}, {0.2, 0.25}, {0.6, 0.17}, {1.8, 0.08}}};
-constexpr std::array<double, 3> kLengths = {2, 8, 100};
-constexpr std::array<double, 3> kShareScatters = {0.003, 0.01, 0.03};
-constexpr std::array<double, 3> kLogitScatters = {0.02, 0.07, 0.2};
+constexpr std::array<double, 5> kShareSlopes = {0.003, 0.01, 0.03, 0.1, 0.3};
+constexpr std::array<double, 5> kLogitSlopes = {0.02, 0.07, 0.2, 0.6, 1.8};
+constexpr std::array<double, 4> kLengths = {0.7, 2, 8, 100};
+// Slopes by lengths, up to a factor: what is steep does not stay so.
+constexpr std::array<std::array<double, 4>, 5> kSlopePrior = {
+    {{0, 1, 1, 1}, {0.5, 1, 1, 1}, {1, 1, 1, 1}, {1.5, 1, 0.5, 0.3}, {1.5, 0.4, 0.1, 0.05}}};
+constexpr std::array<double, 4> kShareScatters = {0.003, 0.01, 0.03, 0.08};
+constexpr std::array<double, 4> kLogitScatters = {0.02, 0.07, 0.2, 0.5};
+constexpr std::array<double, 4> kScatterPrior = {3, 3, 2, 1};
 constexpr std::array<double, 3> kOwnShares = {0.1, 0.3, 1};
 // Mean and standard deviation of the curve at the smallest scale.
 constexpr double kShareStart = 0.4;
@@ -139,7 +136,7 @@ struct Grid {
   double prior = 0;
   double start = 0;
   double start_sd = 0;
-  std::span<const Weighted> slopes;
+  std::span<const double> slopes;
   std::span<const double> scatters;
 };
 
@@ -259,24 +256,27 @@ absl::StatusOr<SharpForecast> SharpForecast::Create(std::span<const ForecastMode
 
   double best = -std::numeric_limits<double>::infinity();
   for (const Grid& grid : Grids()) {
-    for (const Weighted& slope : grid.slopes) {
+    for (size_t s = 0; s < grid.slopes.size(); ++s) {
       for (size_t l = 0; l < kLengths.size(); ++l) {
-        for (const double scatter : grid.scatters) {
+        if (kSlopePrior[s][l] == 0) continue;
+        for (size_t t = 0; t < grid.scatters.size(); ++t) {
+          const double slope = grid.slopes[s];
+          const double scatter = grid.scatters[t];
           for (const Noise& noise : noises) {
             Candidate one;
             one.is_logit = grid.is_logit;
-            one.slope_sd = slope.value;
+            one.slope_sd = slope;
             one.length = l;
             one.scatter = scatter;
             one.own_share = noise.own_share;
             one.assumed_items = noise.assumed_items;
             one.factor.resize(n * n);
             one.whitened.resize(n);
-            double log_weight = std::log(grid.prior * slope.prior);
+            double log_weight = std::log(grid.prior * kSlopePrior[s][l] * kScatterPrior[t]);
             for (size_t i = 0; i < n; ++i) {
               for (size_t j = 0; j <= i; ++j) {
-                one.factor[i * n + j] = grid.start_sd * grid.start_sd +
-                                        slope.value * slope.value * kernels[l][i * n + j];
+                one.factor[i * n + j] =
+                    grid.start_sd * grid.start_sd + slope * slope * kernels[l][i * n + j];
               }
               const Observation& at = noise.observed[i];
               const double sampling = grid.is_logit ? at.logit_variance : at.share_variance;
@@ -341,9 +341,10 @@ std::vector<SharpForecast::Part> SharpForecast::PartsAt(double x, bool is_measur
       variance -= b[i] * b[i];
     }
     variance = std::max(variance, 0.0);
+    const std::optional<double> n = !is_measured ? std::nullopt : items ? items : one.assumed_items;
     if (is_measured) {
       variance += one.scatter * one.scatter;
-      if (const std::optional<double> n = items ? items : one.assumed_items) {
+      if (n) {
         const double least = 0.5 / (*n + 1);
         if (one.is_logit) {
           const double p = 1 / (1 + std::exp(-mean));
@@ -354,11 +355,11 @@ std::vector<SharpForecast::Part> SharpForecast::PartsAt(double x, bool is_measur
         }
       }
     }
-    parts.push_back({one.is_logit, one.weight * (1 - p_rise), mean, std::sqrt(variance)});
+    parts.push_back({one.is_logit, one.weight * (1 - p_rise), mean, std::sqrt(variance), n});
     if (p_rise > 0) {
       const double rise = (one.is_logit ? kLogitRise : kShareRise) * std::sqrt(distance);
       parts.push_back({one.is_logit, one.weight * p_rise, mean + kRiseMean * rise,
-                       std::sqrt(variance + kRiseSd * kRiseSd * rise * rise)});
+                       std::sqrt(variance + kRiseSd * kRiseSd * rise * rise), n});
     }
   }
   return parts;
@@ -371,10 +372,15 @@ template <typename Parts>
 double Below(const Parts& parts, double p) {
   if (p >= 1) return 1;
   if (p < 0) return 0;
-  const double logit = p > 0 ? Logit(p) : -std::numeric_limits<double>::infinity();
   double sum = 0;
   for (const auto& part : parts) {
-    const double z = part.is_logit ? logit : p;
+    double z = p;
+    if (part.is_logit) {
+      // The logit that Observe() gives to a measured share p.
+      z = part.items ? Logit((p * *part.items + 0.5) / (*part.items + 1))
+          : p > 0    ? Logit(p)
+                     : -std::numeric_limits<double>::infinity();
+    }
     if (part.sd > 0) {
       sum += part.weight * NormalCdf((z - part.mean) / part.sd);
     } else if (z >= part.mean) {

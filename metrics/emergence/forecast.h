@@ -123,7 +123,7 @@ class SharpForecast {
 
   // Share of the weight on the logit, in [0, 1].
   double logit_weight() const;
-  // Posterior mean of the slope's persistence l in ln(scale), 2 to 100.
+  // Posterior mean of the slope's persistence l in ln(scale), 0.7 to 100.
   double persistence() const;
 
  private:
@@ -147,6 +147,8 @@ class SharpForecast {
     double weight = 0;
     double mean = 0;
     double sd = 0;
+    // Items on which the value is measured; absent for infinitely many.
+    std::optional<double> items;
   };
 
   SharpForecast() = default;

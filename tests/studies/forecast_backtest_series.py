@@ -6,10 +6,12 @@ families stay apart. Numbers are taken as they stand.
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
 import math
+import random
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -55,13 +57,11 @@ class Gathered:
     def __getitem__(self, name: str) -> Series:
         return self.series.setdefault(name, Series(name))
 
-    def list(self) -> list[Series]:
-        return [one for one in self.series.values() if one.scales() >= LEAST_SCALES]
+    def list(self, least: int = LEAST_SCALES) -> list[Series]:
+        return [one for one in self.series.values() if one.scales() >= least]
 
 
 def zipped_rows(path: Path) -> Iterator[dict[str, str]]:
-    import csv
-
     with gzip.open(path) as file:
         yield from csv.DictReader(io.TextIOWrapper(file, encoding="utf-8"))
 
@@ -118,7 +118,7 @@ def opt(data: Path) -> list[Series]:
 # ObsScaling
 
 
-def observational(data: Path, table: str) -> list[Series]:
+def observational(data: Path, table: str, least: int = LEAST_SCALES) -> list[Series]:
     """Each family over parameters; neither n nor errors are known."""
     folder = data / "obsscaling"
     about = {row["Model"]: row for row in rows_of(folder / "base_llm_benchmark_eval.csv")}
@@ -133,7 +133,7 @@ def observational(data: Path, table: str) -> list[Series]:
             if column in ignored or value == "" or column.endswith(("bleu", ",norm")):
                 continue
             found[f"{model['Model Family']} {column}"].add(scale, float(value))
-    return found.list()
+    return found.list(least)
 
 
 # mlfoundations/scaling
@@ -242,11 +242,115 @@ DATA_SETS: dict[str, Callable[[Path], list[Series]]] = {
     "OLMo's ladder, by FLOPs": ladder,
 }
 
-# What the method was chosen on, beside simulated curves: checkpoints that are not the last one, of
-# sizes that are never held out in the data sets above.
+# What the method was chosen on
+
+
+def early_pythia(data: Path, step: int) -> list[Series]:
+    """Checkpoints that are not the last one, of sizes that are never held out above."""
+    return harness(pythia_files(data, step, 2.8e9))
+
+
+def without_items(series: list[Series]) -> list[Series]:
+    for one in series:
+        for point in one.points:
+            point.pop("n", None)
+    return series
+
+
+def five_sizes(data: Path, table: str) -> list[Series]:
+    """Families that are too short for the back-test."""
+    return [one for one in observational(data, table, 5) if one.scales() == 5]
+
+
+def downstream_five(data: Path) -> list[Series]:
+    """Five sizes at 80 tokens a parameter; the held-out one is in no series above."""
+    folder = data / "mlfoundations-scaling"
+    items = {
+        row["Eval Task"]: float(row["#datapoints"]) for row in rows_of(folder / "eval_metadata.csv")
+    }
+    found = Gathered()
+    for row in zipped_rows(folder / "downstream_accuracy.csv.gz"):
+        if row["train_dataset"] == "c4_original" and float(row["chinchilla_multiplier"]) == 4:
+            n = items.get(row["task"])
+            found[row["task"]].add(float(row["params"]), float(row["accuracy"]), n)
+    return found.list(5)
+
+
+def expit(z: float) -> float:
+    return 1 / (1 + math.exp(-z)) if z > 0 else math.exp(z) / (1 + math.exp(z))
+
+
+def simulated_curve(draw: random.Random) -> Callable[[float, float], float]:
+    """The value at x nats of a span of 1, with a scatter on the logit or its like."""
+    kinds = ("flat", "erratic", "logistic", "power", "line", "hinge", "saturating")
+    (kind,) = draw.choices(kinds, (25, 10, 25, 15, 8, 9, 8))
+    chance = draw.choice((0, 0, 0.1, 0.25, 0.25, 0.5))
+    place = draw.uniform(0, 1.3)
+    if kind in ("flat", "erratic"):
+        level = math.exp(draw.uniform(math.log(0.002), math.log(0.6)))
+        start = math.log(level / (1 - level))
+        erratic = draw.uniform(0.1, 1) if kind == "erratic" else 0.0
+        slope = draw.uniform(-0.6, 1.8) if kind == "erratic" else 0.0
+        return lambda x, e: expit(start + slope * x + erratic * draw.gauss(0, 1) + e)
+    if kind == "logistic":
+        width, top = math.exp(draw.uniform(math.log(0.05), math.log(0.5))), draw.uniform(0.5, 1)
+        return lambda x, e: chance + max(top - chance, 0) * expit((x - place) / width + e)
+    if kind == "power":
+        exponent, length = draw.uniform(0.6, 3.5), draw.choice((1, 2, 5, 10, 20))
+        return lambda x, e: (
+            chance
+            + (1 - chance) * math.exp(-length * 0.3 * math.exp(-exponent * (x - place + 0.3) + e))
+        )
+    if kind == "line":
+        start, slope = draw.uniform(chance, 0.5), draw.uniform(-0.06, 0.36)
+        return lambda x, e: start + slope * x + 0.15 * e
+    if kind == "hinge":
+        slope = draw.uniform(0.2, 2.4)
+        return lambda x, e: chance + 0.02 + slope * max(x - place, 0) * math.exp(e)
+    gap, rate = draw.uniform(0.3, 0.9), draw.uniform(0.6, 3)
+    return lambda x, e: chance + (1 - chance) * (1 - gap * math.exp(-rate * x + e))
+
+
+def simulated(count: int, seed: int, know_items: bool) -> list[Series]:
+    """Curves of many shapes; models scatter with Student's tails of 3 degrees of freedom."""
+    draw = random.Random(seed)
+    out = []
+    for place in range(count):
+        models, span = draw.randint(6, 10), draw.uniform(3, 8.5)
+        n = draw.choice((60, 200, 250, 500, 1000, 2000, 5000))
+        tau = math.exp(draw.uniform(math.log(0.01), math.log(0.4)))
+        curve = simulated_curve(draw)
+        series = Series(f"simulated {place}")
+        for i in range(models):
+            x = (i + draw.uniform(-0.3, 0.3)) / (models - 1)
+            squares = sum(draw.gauss(0, 1) ** 2 for _ in range(3))
+            scatter = tau * draw.gauss(0, 1) / math.sqrt(squares / 3)
+            p = min(max(curve(x, max(min(scatter, 20), -20)), 0.0), 1.0)
+            k = sum(draw.random() < p for _ in range(n))
+            series.add(1e8 * math.exp(span * x), k / n, n if know_items else None)
+        out.append(series)
+    return out
+
+
 DEVELOPMENT: dict[str, Callable[[Path], list[Series]]] = {
-    f"Pythia up to 2.8B, step {step}": lambda data, step=step: harness(
-        pythia_files(data, step, 2.8e9)
-    )
-    for step in (1000, 13000, 63000)
+    "Pythia up to 2.8B, step 1000": lambda data: early_pythia(data, 1000),
+    "Pythia up to 2.8B, step 13000": lambda data: early_pythia(data, 13000),
+    "Pythia up to 2.8B, step 63000, n withheld": lambda data: without_items(
+        early_pythia(data, 63000)
+    ),
+    "ObsScaling, five sizes, benchmarks": lambda data: five_sizes(
+        data, "base_llm_benchmark_eval"
+    ),
+    "ObsScaling, five sizes, emergent tasks": lambda data: five_sizes(
+        data, "base_llm_emergent_capability_eval"
+    ),
+    "ObsScaling, five sizes, post-training tasks": lambda data: five_sizes(
+        data, "base_llm_post_training_eval"
+    ),
+    "ObsScaling, five sizes, leaderboard 2": lambda data: five_sizes(
+        data, "base_llm_leaderboard_v2_eval"
+    ),
+    "mlfoundations, five sizes": downstream_five,
+    "simulated": lambda data: simulated(300, 1, True),
+    "simulated, n withheld": lambda data: simulated(300, 2, False),
 }
