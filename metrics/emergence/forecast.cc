@@ -24,10 +24,13 @@ namespace {
 constexpr double kLogitPrior = 0.5;
 constexpr std::array<double, 5> kShareSlopes = {0.003, 0.01, 0.03, 0.1, 0.3};
 constexpr std::array<double, 5> kLogitSlopes = {0.02, 0.07, 0.2, 0.6, 1.8};
-constexpr std::array<double, 4> kLengths = {0.7, 2, 8, 100};
+constexpr std::array<double, 5> kLengths = {0.35, 1, 3, 10, 100};
 // Slopes by lengths, up to a factor: what is steep does not stay so.
-constexpr std::array<std::array<double, 4>, 5> kSlopePrior = {
-    {{0, 1, 1, 1}, {0.5, 1, 1, 1}, {1, 1, 1, 1}, {1.5, 1, 0.5, 0.3}, {1.5, 0.4, 0.1, 0.05}}};
+constexpr std::array<std::array<double, 5>, 5> kSlopePrior = {{{0, 0, 1, 1, 1},
+                                                               {0, 0.5, 1, 1, 1},
+                                                               {0.5, 1, 1, 1, 1},
+                                                               {1.5, 1, 0.6, 0.3, 0.2},
+                                                               {2, 0.6, 0.15, 0.05, 0.02}}};
 constexpr std::array<double, 4> kShareScatters = {0.003, 0.01, 0.03, 0.08};
 constexpr std::array<double, 4> kLogitScatters = {0.02, 0.07, 0.2, 0.5};
 constexpr std::array<double, 4> kScatterPrior = {3, 3, 2, 1};

@@ -123,7 +123,7 @@ class SharpForecast {
 
   // Share of the weight on the logit, in [0, 1].
   double logit_weight() const;
-  // Posterior mean of the slope's persistence l in ln(scale), 0.7 to 100.
+  // Posterior mean of the slope's persistence l in ln(scale), 0.35 to 100.
   double persistence() const;
 
  private:
