@@ -59,9 +59,10 @@ LADDER = (*SIZES, "3B")
 LINKS_A_RUN = 20
 # What the runs' accuracies and losses are taken from.
 READINGS = {"last checkpoint": 1, "mean of the last three": 3}
-LARGE = {
-    "7B-4T": ("ladder-runs/peteish7_eval_anneal.csv.gz", 6887575552.0, 49412071424.0),
-    "13B-5T": ("ladder-runs/peteish13_eval_final.csv.gz", 13202396160.0, 91335915520.0),
+# Path, parameters, FLOPs a token, and tokens where the file does not say them.
+LARGE: dict[str, tuple[str, float, float, float | None]] = {
+    "7B-4T": ("ladder-runs/peteish7_eval_anneal.csv.gz", 6887575552.0, 49412071424.0, None),
+    "13B-5T": ("ladder-runs/peteish13_eval_final.csv.gz", 13202396160.0, 91335915520.0, 5e12),
 }
 # How often 7B and 13B were looked at, this page's figures included.
 LOOKS = 1
@@ -179,9 +180,9 @@ def large_lines(data: Path, program: Path, runs: list[Run], best: tuple[str, str
     method, name = best
     folder = data / "olmo-ladder"
     targets, true = [], {}
-    for model, (path, parameters, flops) in LARGE.items():
+    for model, (path, parameters, flops, known) in LARGE.items():
         *_, row = zipped_rows(folder / path)
-        tokens = float(row["throughput/total_tokens"])
+        tokens = known or float(row["throughput/total_tokens"])
         targets.append({"parameters": parameters, "tokens": tokens, "flops": flops * tokens})
         true[model] = {task: reading(row, task)["accuracy"] for task in TASKS}
     published = {row["Task"]: row for row in rows_of(folder / "figures/chained_main.csv")}
