@@ -376,14 +376,17 @@ double Below(const Parts& parts, double p) {
   if (p >= 1) return 1;
   if (p < 0) return 0;
   double sum = 0;
+  // Most parts have the same items one after the other.
+  std::optional<double> items;
+  double logit = p > 0 ? Logit(p) : -std::numeric_limits<double>::infinity();
+  const double bare = logit;
   for (const auto& part : parts) {
-    double z = p;
-    if (part.is_logit) {
+    if (part.items != items) {
+      items = part.items;
       // The logit that Observe() gives to a measured share p.
-      z = part.items ? Logit((p * *part.items + 0.5) / (*part.items + 1))
-          : p > 0    ? Logit(p)
-                     : -std::numeric_limits<double>::infinity();
+      logit = items ? Logit((p * *items + 0.5) / (*items + 1)) : bare;
     }
+    const double z = part.is_logit ? logit : p;
     if (part.sd > 0) {
       sum += part.weight * NormalCdf((z - part.mean) / part.sd);
     } else if (z >= part.mean) {
@@ -398,7 +401,7 @@ double Quantile(const Parts& parts, double probability) {
   if (Below(parts, 0) >= probability) return 0;
   double low = 0;
   double high = 1;
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < 50; ++i) {
     const double middle = (low + high) / 2;
     (Below(parts, middle) >= probability ? high : low) = middle;
   }

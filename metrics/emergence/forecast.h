@@ -24,9 +24,8 @@
 // holds the middle `level` of it, is never narrower than the binomial error of the target's n
 // items, and never leaves the metric's range.
 //
-// All constants were chosen on simulated curves and on Pythia's checkpoints before the last one, up
-// to 2.8 billion parameters, and then back-tested on other series: docs/forecast.md has the method
-// and the figures.
+// All constants were chosen on simulated curves and on real series that are no part of the
+// back-test: docs/forecast.md says which, and has the figures.
 //
 // Sources: Rasmussen, Williams (2006), Gaussian Processes for Machine Learning, section 2.7 and
 // algorithm 2.1; Taylor, Jordan (1987), Physical Review D 36 (the integrated Ornstein-Uhlenbeck
@@ -97,8 +96,8 @@ struct ForecastScale {
 class SharpForecast {
  public:
   // Models may come in any order; the result does not depend on it. No random numbers: the same
-  // input gives the same bits. Complexity: O(n^3) for n models, times 270 to 360 candidates: 0.5 ms
-  // for 8 models, 8 ms for 40.
+  // input gives the same bits. Complexity: O(n^3) for n models, times 528 to 704 candidates; with
+  // one forecast 3 ms for 8 models, 8 ms for 40.
   //
   // INVALID_ARGUMENT, with the field's place: a metric without finite bounds (lower < upper), a
   // scale that is not > 0 and finite, a value out of the bounds, an n below 1, a standard error
@@ -116,7 +115,8 @@ class SharpForecast {
   absl::StatusOr<ForecastValue> At(double scale, std::optional<double> n) const;
 
   // Where the curve itself, without a model's scatter and sampling, reaches `value` in the
-  // direction in which models improve. It says nothing of what smaller models have done. A few ms.
+  // direction in which models improve. It says nothing of what smaller models have done. About 10
+  // ms.
   //
   // INVALID_ARGUMENT: a value that is not strictly between the bounds.
   absl::StatusOr<ForecastScale> Reach(double value) const;

@@ -338,9 +338,7 @@ DEVELOPMENT: dict[str, Callable[[Path], list[Series]]] = {
     "Pythia up to 2.8B, step 63000, n withheld": lambda data: without_items(
         early_pythia(data, 63000)
     ),
-    "ObsScaling, five sizes, benchmarks": lambda data: five_sizes(
-        data, "base_llm_benchmark_eval"
-    ),
+    "ObsScaling, five sizes, benchmarks": lambda data: five_sizes(data, "base_llm_benchmark_eval"),
     "ObsScaling, five sizes, emergent tasks": lambda data: five_sizes(
         data, "base_llm_emergent_capability_eval"
     ),

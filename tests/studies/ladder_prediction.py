@@ -190,9 +190,7 @@ def large_lines(data: Path, program: Path, runs: list[Run], best: tuple[str, str
     predicted: dict[str, list[list[float]]] = {}
     for ladder in ("1.3B", "3B"):
         train = [run for run in runs if run["size"] != "3B" or ladder == "3B"]
-        answers = predict(
-            program, [case(task, train, targets, READINGS[name]) for task in TASKS]
-        )
+        answers = predict(program, [case(task, train, targets, READINGS[name]) for task in TASKS])
         predicted[ladder] = [answer[method] for answer in answers]
     lines = []
     for i, model in enumerate(LARGE):
@@ -233,10 +231,7 @@ def section(
     if large:
         lines += [
             "",
-            text(
-                f"7B and 13B were looked at {looks} time{'s' if looks != 1 else ''}, these figures "
-                "included."
-            ),
+            text(f"7B and 13B were looked at this often, these figures included: {looks}."),
             *large,
         ]
     return "\n".join(lines)
