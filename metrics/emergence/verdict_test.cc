@@ -683,6 +683,118 @@ TEST(VerdictTest, TheOrderOfModelsDoesNotChangeABit) {
   }
 }
 
+struct ArithmeticTask {
+  std::string name;
+  struct Model {
+    double parameters, items, exact_match, exact_match_error, log_p, log_p_error, distance,
+        distance_error;
+  };
+  std::vector<Model> models;
+  struct Part {
+    size_t position;
+    bool from_end, is_generated;
+    double chance, item_share;
+    std::vector<PartValue> models;
+  };
+  std::vector<Part> parts;
+};
+
+#include "metrics/emergence/arithmetic_parts_vectors.inc"
+
+// A task of the real family: with token log-probs, or from generated text alone.
+VerdictSeries Arithmetic(const ArithmeticTask& task, bool is_generated) {
+  VerdictSeries series;
+  series.metric = ExactMatch();
+  series.is_greedy = true;
+  series.counterpart_per_unit = false;
+  CurveMetric log_p;
+  log_p.lower_bound = -kInf;
+  log_p.upper_bound = 0;
+  log_p.continuous = true;
+  series.counterpart = is_generated ? NllPerToken() : log_p;
+  series.counterpart_name = is_generated ? "edit distance" : "log p";
+  VerdictOther other = {"edit distance", NllPerToken(), {}, {}};
+  for (const ArithmeticTask::Model& one : task.models) {
+    VerdictModel model;
+    model.scale = one.parameters;
+    model.n = one.items;
+    model.value = one.exact_match;
+    model.standard_error = one.exact_match_error;
+    model.counterpart = is_generated ? one.distance : one.log_p;
+    model.counterpart_error = is_generated ? one.distance_error : one.log_p_error;
+    series.models.push_back(model);
+    other.values.push_back(one.distance);
+    other.standard_errors.push_back(one.distance_error);
+  }
+  if (!is_generated) series.others = {other};
+  for (const ArithmeticTask::Part& one : task.parts) {
+    if (is_generated && !one.is_generated) continue;
+    VerdictPart part;
+    part.position = one.position;
+    part.from_end = one.from_end;
+    part.is_generated = one.is_generated;
+    part.chance = one.chance;
+    part.item_share = one.item_share;
+    part.models = one.models;
+    series.parts.push_back(part);
+  }
+  return series;
+}
+
+bool HasBreak(const VerdictSeries& series, const VerdictResult& result, size_t from_end,
+              bool is_generated) {
+  return std::any_of(result.breaks.begin(), result.breaks.end(), [&](const VerdictBreak& found) {
+    if (!found.part) return false;
+    const VerdictPart& part = series.parts[*found.part];
+    return part.position == from_end && part.from_end && part.is_generated == is_generated;
+  });
+}
+
+// What an honest reading of the family finds: digits of sums are learned at once, one place after
+// the other; products are smooth. Under teacher forcing the last token is the stop character.
+TEST(VerdictTest, RealDigitsAreLearnedOneByOne) {
+  std::map<std::string, VerdictResult> by_log_p;
+  std::map<std::string, VerdictSeries> series;
+  for (const ArithmeticTask& task : ArithmeticTasks()) {
+    series[task.name] = Arithmetic(task, false);
+    by_log_p[task.name] = JudgeOf(series[task.name]);
+  }
+  for (const std::string sum : {"add2", "add3", "add4"}) {
+    EXPECT_EQ(by_log_p[sum].verdict, Verdict::kBreakSurvives) << sum;
+    EXPECT_EQ(by_log_p[sum].strength, Strength::kWeak) << sum;
+    EXPECT_TRUE(ReasonOf(by_log_p[sum], "POSITION_BREAKS")) << sum;
+    EXPECT_TRUE(ReasonOf(by_log_p[sum], "CEILING")) << sum;
+    // The units.
+    EXPECT_TRUE(HasBreak(series[sum], by_log_p[sum], 1, false)) << sum;
+  }
+  EXPECT_TRUE(HasBreak(series["add3"], by_log_p["add3"], 2, false));
+  EXPECT_TRUE(HasBreak(series["add4"], by_log_p["add4"], 3, false));
+  EXPECT_TRUE(ReasonOf(by_log_p["add4"], "STAGGERED_BREAKS"));
+  EXPECT_EQ(by_log_p["mul2x1"].verdict, Verdict::kSmooth);
+  EXPECT_TRUE(by_log_p["mul2x1"].breaks.empty());
+  EXPECT_EQ(by_log_p["mul2x2"].verdict, Verdict::kMixed);
+  EXPECT_EQ(CodeOf(by_log_p["mul2x2"]), "COUNTERPARTS_DISAGREE");
+  EXPECT_TRUE(by_log_p["mul2x2"].breaks.empty());
+}
+
+TEST(VerdictTest, RealDigitsInGeneratedTextAlone) {
+  for (const ArithmeticTask& task : ArithmeticTasks()) {
+    const VerdictSeries series = Arithmetic(task, true);
+    const VerdictResult result = JudgeOf(series);
+    const bool is_sum = task.name.starts_with("add");
+    EXPECT_EQ(result.verdict == Verdict::kBreakSurvives, is_sum) << task.name;
+    EXPECT_EQ(HasBreak(series, result, 0, true), is_sum) << task.name;
+    if (is_sum) {
+      EXPECT_EQ(result.strength, Strength::kWeak) << task.name;
+    } else {
+      EXPECT_TRUE(result.breaks.empty()) << task.name;
+    }
+    if (task.name == "add2" || task.name == "add3") {
+      EXPECT_TRUE(ReasonOf(result, "GENERATED_PARTS_ONLY")) << task.name;
+    }
+  }
+}
+
 TEST(VerdictTest, BadEvidenceIsNamed) {
   const VerdictSeries good = TenSizes();
   const auto message = [](const VerdictSeries& series) {

@@ -6,9 +6,10 @@
 //
 // A family is drawn (simulation.h), answered, and averaged to what a table of results holds: exact
 // match, NLL per token, their standard errors, n. From these alone Judge (verdict.h) gives its
-// verdict, which is compared with TruthOf (simulation_truth.h), which knows the law. Families are
-// drawn again until their truth is the one that their cell is for; on the grid also until it is not
-// on a boundary (no verdict but it and INSUFFICIENT is acceptable).
+// verdict, which is compared with TruthOf (simulation_truth.h), which knows the law. Some cells
+// have per-sample results on top: the NLL at each position, and each item's log p and score.
+// Families are drawn again until their truth is the one that their cell is for; on the grid also
+// until it is not on a boundary (no verdict but it and INSUFFICIENT is acceptable).
 //
 // A verdict is `right` where it is acceptable, `abstained` where it is INSUFFICIENT or an
 // acceptable MIXED (and the truth another), else `wrong`.
@@ -30,6 +31,7 @@
 #include <iostream>
 #include <limits>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -204,7 +206,7 @@ using Draw = std::function<SimulationSpec(CounterRng&)>;
 // The families of one kind and setting.
 struct Cell {
   // "grid", "variant" (of the grid), "hard", "other evidence", "also" (presets that are neither a
-  // mirage nor a break) or "null".
+  // mirage nor a break), "null" or "samples" (per-sample results are there).
   std::string group;
   std::string name;
   Setting setting;
@@ -416,6 +418,34 @@ void AddNull(const Options& options, std::vector<Cell>& cells) {
   }
 }
 
+// Cases that means alone do not settle, and clear ones beside them.
+void AddSamples(const Options& options, std::vector<Cell>& cells) {
+  const int families = options.quick ? 1 : 60;
+  constexpr TrueVerdict kBreak = TrueVerdict::kBreakSurvives;
+  constexpr TrueVerdict kMirage = TrueVerdict::kMirage;
+  for (const auto& [name, truth] :
+       {std::pair("mirage", kMirage), std::pair("wrong_golds", kMirage), std::pair("break", kBreak),
+        std::pair("staggered_breaks", kBreak)}) {
+    SimulationSpec spec;
+    spec.truth = name;
+    cells.push_back(
+        {"samples", name, {}, truth, families, families, [spec](CounterRng&) { return spec; }});
+  }
+  for (const bool positions_differ : {false, true}) {
+    const Setting setting = {.greedy = !positions_differ};
+    for (const TrueVerdict truth : {kMirage, kBreak}) {
+      cells.push_back(
+          {"samples", positions_differ ? "positions differ (CV 0.7)" : "greedy decoding", setting,
+           truth, families, families, [setting, truth, positions_differ](CounterRng& rng) {
+             SimulationSpec spec =
+                 truth == TrueVerdict::kMirage ? PowerLaw(rng, setting) : ClearBreak(rng, setting);
+             if (positions_differ) spec.position_cv = 0.7;
+             return spec;
+           }});
+    }
+  }
+}
+
 // One family
 
 struct Family {
@@ -470,7 +500,27 @@ CurveMetric NllPerToken() {
   return metric;
 }
 
-VerdictSeries SeriesOf(const Simulation& simulation) {
+// What samples tell beside the means: items, and the NLL at each position.
+void AddEvidence(const SimulatedItems& items, const SimulatedAggregate& aggregate,
+                 VerdictModel& model, VerdictSeries& series) {
+  auto columns = std::make_shared<VerdictItems>();
+  for (size_t i = 0; i < items.n; ++i) {
+    double nll = 0;
+    for (size_t k = 0; k < items.length; ++k) nll += items.nll[i * items.length + k];
+    columns->log_p.push_back(-nll);
+    columns->scores.push_back(items.sharp[i]);
+  }
+  model.items = std::move(columns);
+  series.parts.resize(items.length);
+  for (size_t k = 0; k < items.length; ++k) {
+    series.parts[k].position = k;
+    const SimulatedMean& mean = aggregate.nll_by_position[k];
+    series.parts[k].models.push_back(
+        {mean.mean, mean.standard_error, static_cast<double>(items.n)});
+  }
+}
+
+VerdictSeries SeriesOf(const Simulation& simulation, bool has_samples) {
   const SimulationSpec& spec = simulation.spec();
   VerdictSeries series;
   series.metric = SharpMetric(spec);
@@ -486,8 +536,10 @@ VerdictSeries SeriesOf(const Simulation& simulation) {
       series.composition = Composition::kAllTokens;
   }
   series.target_length = spec.target_lengths[0];
+  series.is_greedy = *spec.greedy;
   for (size_t i = 0; i < simulation.models().size(); ++i) {
-    const SimulatedAggregate aggregate = Aggregate(simulation.Answer(i, 0));
+    const SimulatedItems items = simulation.Answer(i, 0);
+    const SimulatedAggregate aggregate = Aggregate(items);
     const double n = static_cast<double>(aggregate.n);
     VerdictModel model;
     model.scale = simulation.models()[i].parameters;
@@ -498,6 +550,7 @@ VerdictSeries SeriesOf(const Simulation& simulation) {
     model.counterpart = aggregate.nll_per_token.mean;
     model.counterpart_error = aggregate.nll_per_token.standard_error;
     model.counterpart_n = n;
+    if (has_samples) AddEvidence(items, aggregate, model, series);
     series.models.push_back(model);
   }
   return series;
@@ -523,7 +576,7 @@ Family Judged(const Options& options, const Cell& cell, size_t place, int index)
   family.length = spec.target_lengths[0];
   family.item_cv = *spec.item_cv;
   family.alpha = *spec.alpha;
-  const VerdictSeries series = SeriesOf(*simulation);
+  const VerdictSeries series = SeriesOf(*simulation, cell.group == "samples");
   const VerdictResult result =
       Value(cell.name, Judge(series, {.seed = spec.seed, .replicates = kReplicates}));
   family.said = result.verdict;
@@ -619,7 +672,10 @@ Json Tables(const std::vector<Cell>& cells, const std::vector<Family>& families)
     });
   }
   for (const Cell& cell : cells) {
-    if (cell.group != "hard" && cell.group != "other evidence" && cell.group != "also") continue;
+    if (cell.group != "hard" && cell.group != "other evidence" && cell.group != "also" &&
+        cell.group != "samples") {
+      continue;
+    }
     for (const TrueVerdict truth : {TrueVerdict::kMirage, TrueVerdict::kBreakSurvives,
                                     TrueVerdict::kSmooth, TrueVerdict::kResolutionLimited}) {
       add("cases", {{"group", cell.group}, {"case", cell.name}, {"truth", TrueVerdictName(truth)}},
@@ -726,6 +782,7 @@ Json Study(const Options& options) {
   AddHard(options, cells);
   AddNull(options, cells);
   AddVariants(options, cells);
+  AddSamples(options, cells);
   std::vector<std::pair<size_t, int>> places;
   for (size_t place = 0; place < cells.size(); ++place) {
     for (int i = 0; i < cells[place].families; ++i) places.emplace_back(place, i);
