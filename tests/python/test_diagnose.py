@@ -12,6 +12,7 @@ import pytest
 from conftest import REPOSITORY
 
 EXAMPLE = "examples/families/series.csv"
+RUNS = "examples/arithmetic_family"
 Diagnose = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -32,12 +33,15 @@ def diagnose(binary: Path) -> Diagnose:
     return run
 
 
-def test_readme_shows_what_it_prints(diagnose: Diagnose, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "words", [f"--series {EXAMPLE}", f"{RUNS} --scales {RUNS}/models.csv"], ids=["series", "runs"]
+)
+def test_readme_shows_what_it_prints(diagnose: Diagnose, tmp_path: Path, words: str) -> None:
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    _, _, rest = readme.partition(f"$ ./mirage diagnose --series {EXAMPLE} --plot curves.svg\n")
+    _, _, rest = readme.partition(f"$ ./mirage diagnose {words} --plot curves.svg\n")
     shown = rest.partition("```")[0].splitlines()
     assert len(shown) > 8
-    done = diagnose("--series", EXAMPLE, "--plot", tmp_path / "curves.svg")
+    done = diagnose(*words.split(), "--plot", tmp_path / "curves.svg")
     assert done.returncode == 0, done.stderr
     printed = iter(line.rstrip() for line in done.stdout.splitlines())
     for line in shown:
