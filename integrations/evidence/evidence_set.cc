@@ -201,8 +201,8 @@ std::vector<TaskNote> RunEvidence::Notes() {
     const auto file = files_.find(task);
     if (file == files_.end()) continue;
     const std::string name = fs::path(file->second).filename().string();
-    const auto note = [&](std::string text) {
-      notes.push_back({.task = task, .text = std::move(text)});
+    const auto note = [&notes, &of = task](std::string text) {
+      notes.push_back({.task = of, .text = std::move(text)});
     };
     if (!counts.is_for_generations) {
       note(fmt::format("{} is not used: evidence is taken of generations only", name));

@@ -19,6 +19,10 @@
 // target          what the numbers are of: where it is none of the document's accepted answers
 //                 (outer white space apart), they are not used.
 // null stands for a field that is absent; other fields are ignored. See README.md beside this file.
+//
+// A table is held in memory as a whole, since samples come in an order of their own: about 300
+// bytes a document and 60 a token with its text. Reading costs about 4 us a document of five
+// tokens.
 #ifndef MIRAGE_INTEGRATIONS_EVIDENCE_EVIDENCE_TABLE_H_
 #define MIRAGE_INTEGRATIONS_EVIDENCE_EVIDENCE_TABLE_H_
 

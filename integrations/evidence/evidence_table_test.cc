@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cstring>
 #include <fstream>
 #include <limits>
 #include <string>
@@ -32,7 +31,7 @@ absl::StatusOr<EvidenceTable> Read(std::string text, uint64_t max_row_bytes = 1 
   return EvidenceTable::Read(
       [text, at](char* data, size_t size) mutable -> absl::StatusOr<size_t> {
         const size_t n = std::min(size, text.size() - at);
-        std::memcpy(data, text.data() + at, n);
+        std::copy_n(text.data() + at, n, data);
         at += n;
         return n;
       },
@@ -195,7 +194,7 @@ TEST(EvidenceTableTest, ErrorsOfReadingEndIt) {
   const auto table = EvidenceTable::Read(
       [&](char* data, size_t) -> absl::StatusOr<size_t> {
         if (n_calls++ > 0) return absl::DataLossError("gone");
-        std::memcpy(data, kHeader, sizeof(kHeader) - 1);
+        std::copy_n(kHeader, sizeof(kHeader) - 1, data);
         return sizeof(kHeader) - 1;
       },
       "f", 1 << 16);

@@ -41,9 +41,8 @@ TEST(RegistryTest, EveryRowIsComplete) {
     EXPECT_FALSE(info.sharp && info.continuous) << info.name;
     if (info.in_runs && info.aggregation == Aggregation::kMean &&
         info.evidence != Evidence::kDocument) {
-      const int members =
-          (info.choice != nullptr) + (info.generation != nullptr) + (info.likelihood != nullptr) +
-          (info.tokens != nullptr);
+      const int members = (info.choice != nullptr) + (info.generation != nullptr) +
+                          (info.likelihood != nullptr) + (info.tokens != nullptr);
       EXPECT_EQ(members, 1) << info.name << " has a mean, so it needs a per-sample value";
     }
   }

@@ -110,13 +110,12 @@ void Fingerprints(std::string_view text, metrics::TextUnit unit, size_t most,
     case metrics::TextUnit::kWords:
       while (at < text.size() && units.size() < most) {
         size_t begin = at;
-        size_t end = at;
         // To the first code point of a word, then past its last one.
         while (begin < text.size() && metrics::IsWhiteSpace(metrics::NextCodepoint(text, at))) {
           begin = at;
         }
         if (begin == text.size()) return;
-        end = at;
+        size_t end = at;
         while (at < text.size() && !metrics::IsWhiteSpace(metrics::NextCodepoint(text, at))) {
           end = at;
         }
@@ -136,8 +135,8 @@ std::optional<T> Cell(std::span<const T> cells, uint32_t i) {
 TaskScorer::TaskScorer(const v1::RunTask& about, std::string filter, metrics::TextUnit unit)
     : about_(&about),
       filter_(std::move(filter)),
-      unit_(unit),
       unit_name_(metrics::TextUnitName(unit)),
+      unit_(unit),
       generation_({.unit = unit,
                    .normalize = {.ignore_case = about.normalization().ignore_case(),
                                  .ignore_punctuation = about.normalization().ignore_punctuation(),

@@ -195,9 +195,13 @@ class TaskScorer {
 
   const v1::RunTask* about_;
   std::string filter_;
-  metrics::TextUnit unit_;
   std::string unit_name_;
+  metrics::TextUnit unit_;
   std::optional<metrics::Evidence> evidence_;
+  // Whether any log-probability beside a generation was not 0.
+  bool any_log_p_ = false;
+  bool log_probs_missing_ = false;
+  bool temperatures_differ_ = false;
   uint64_t n_samples_ = 0;
   uint64_t n_bad_ = 0;
   uint64_t n_gold_unverified_ = 0;
@@ -209,9 +213,6 @@ class TaskScorer {
   uint64_t n_too_long_ = 0;
   uint64_t n_with_log_p_ = 0;
   uint64_t n_unspelled_ = 0;
-  // Whether any log-probability beside a generation was not 0.
-  bool any_log_p_ = false;
-  bool log_probs_missing_ = false;
   std::vector<ComputedMetric> computed_;
   std::vector<ReportedMetricColumn> reported_;
   MarginEvidence margins_;
@@ -220,7 +221,6 @@ class TaskScorer {
   PositionScores generated_positions_;
   PositionScores token_positions_;
   std::optional<double> temperature_;
-  bool temperatures_differ_ = false;
   absl::flat_hash_set<absl::uint128> keys_;
   absl::uint128 digest_ = 0;
 
