@@ -22,6 +22,7 @@
 #include "metrics/emergence/emergence_score.h"
 #include "metrics/emergence/forecast.h"
 #include "metrics/emergence/law_quantity.h"
+#include "metrics/emergence/pooled_verdict.h"
 #include "metrics/emergence/verdict.h"
 #include "metrics/registry/registry.h"
 #include "metrics/scaling/fit.h"
@@ -105,6 +106,22 @@ void SetPredicted(const metrics::PredictedShare& share, v1::Interval* out) {
   out->set_method("composed");
   out->set_signature(
       fmt::format("interval=composed|level={}|chosen=auto|v1", metrics::kVerdictBandLevel));
+}
+
+// Verdict, strength and reasons.
+void WriteJudgement(const metrics::VerdictResult& judged, v1::Diagnosis* out) {
+  out->set_verdict(ToProto(judged.verdict));
+  if (judged.strength) out->set_strength(ToProto(*judged.strength));
+  for (const metrics::VerdictReason& reason : judged.reasons) {
+    v1::Reason* to = out->add_reasons();
+    to->set_code(std::string(reason.code));
+    to->set_text(reason.text);
+    for (const auto& [key, value] : reason.values) {
+      v1::NamedValue* named = to->add_values();
+      named->set_name(std::string(key));
+      named->set_value(value);
+    }
+  }
 }
 
 absl::Status CheckPoint(const v1::SeriesPoint& point, std::string_view path) {
@@ -510,6 +527,12 @@ class SeriesDiagnosis::One {
     WriteBreaks();
     WriteFits();
     WriteForecasts();
+    Judged judged_series{std::move(series_), {}};
+    judged_series.scales.resize(judged_series.series.models.size());
+    for (size_t i = 0; i < judged_.scales.size(); ++i) {
+      judged_series.scales[judged_.scales[i].model] = out_.scales(static_cast<int>(i));
+    }
+    whole_.judged_.push_back(std::move(judged_series));
     whole_.p_values_.push_back(p_value_);
     whole_.diagnoses_.push_back(std::move(out_));
     return absl::OkStatus();
@@ -528,8 +551,8 @@ class SeriesDiagnosis::One {
     name_ = fmt::format("{} / {} / {}", out_.family(), sharp_.task(), sharp_.metric());
 
     series_.metric = properties_.metric;
-    series_.scale_text = [this](double scale) {
-      return ScaleText(by_loss_ ? 1 / scale : scale, out_.x_axis());
+    series_.scale_text = [by_loss = by_loss_, axis = out_.x_axis()](double scale) {
+      return ScaleText(by_loss ? 1 / scale : scale, axis);
     };
     if (sharp_.has_chance()) series_.metric.chance = sharp_.chance();
     if (sharp_.has_target_length()) series_.target_length = sharp_.target_length();
@@ -686,18 +709,7 @@ class SeriesDiagnosis::One {
   }
 
   void WriteVerdict() {
-    out_.set_verdict(ToProto(judged_.verdict));
-    if (judged_.strength) out_.set_strength(ToProto(*judged_.strength));
-    for (const metrics::VerdictReason& reason : judged_.reasons) {
-      v1::Reason* out = out_.add_reasons();
-      out->set_code(std::string(reason.code));
-      out->set_text(reason.text);
-      for (const auto& [key, value] : reason.values) {
-        v1::NamedValue* named = out->add_values();
-        named->set_name(std::string(key));
-        named->set_value(value);
-      }
-    }
+    WriteJudgement(judged_, &out_);
     out_.set_n_scales(static_cast<uint32_t>(series_.models.size()));
   }
 
@@ -924,6 +936,12 @@ class SeriesDiagnosis::One {
 absl::Status SeriesDiagnosis::Step() { return One(*this, jobs_[diagnoses_.size()]).Run(); }
 
 absl::Status SeriesDiagnosis::Finish() {
+  if (absl::Status status = CorrectForAll(); !status.ok()) return status;
+  Pool();
+  return absl::OkStatus();
+}
+
+absl::Status SeriesDiagnosis::CorrectForAll() {
   std::vector<double> tested;
   for (const double p : p_values_) {
     if (p <= 1) tested.push_back(p);
@@ -961,6 +979,97 @@ absl::Status SeriesDiagnosis::Finish() {
     }
   }
   return absl::OkStatus();
+}
+
+void SeriesDiagnosis::Pool() {
+  // Of everything but length and shots; series stand in the order of their keys.
+  using Shared = std::tuple<std::string, std::string, std::string, double, std::string>;
+  std::map<Shared, std::vector<size_t>> groups;
+  for (size_t i = 0; i < diagnoses_.size(); ++i) {
+    const v1::Diagnosis& one = diagnoses_[i];
+    groups[Shared(one.family(), one.task(), one.filter(),
+                  one.has_temperature() ? one.temperature() : -1, one.metric())]
+        .push_back(i);
+  }
+  std::map<size_t, v1::Diagnosis> after;
+  for (const auto& [shared, which] : groups) {
+    if (which.size() < 2) continue;
+    if (auto pooled = PoolOf(which)) after.emplace(which.back(), *std::move(pooled));
+  }
+  if (after.empty()) return;
+  std::vector<v1::Diagnosis> all;
+  for (size_t i = 0; i < diagnoses_.size(); ++i) {
+    all.push_back(std::move(diagnoses_[i]));
+    if (const auto pooled = after.find(i); pooled != after.end()) {
+      all.push_back(std::move(pooled->second));
+    }
+  }
+  diagnoses_ = std::move(all);
+}
+
+std::optional<v1::Diagnosis> SeriesDiagnosis::PoolOf(std::span<const size_t> which) {
+  std::vector<metrics::VerdictSeries> series;
+  v1::Diagnosis out;
+  const v1::Diagnosis& first = diagnoses_[which.front()];
+  for (const size_t i : which) {
+    const v1::Diagnosis& one = diagnoses_[i];
+    // Different counterparts have no law in common.
+    if (one.counterpart() != first.counterpart()) return std::nullopt;
+    series.push_back(judged_[i].series);
+    std::vector<std::string> names;
+    if (one.has_target_length())
+      names.push_back(fmt::format("target_length={}", one.target_length()));
+    if (one.has_shots()) names.push_back(fmt::format("shots={}", one.shots()));
+    out.add_pooled_over(fmt::format("{}", fmt::join(names, ",")));
+  }
+  metrics::VerdictOptions options;
+  options.seed = options_.seed();
+  options.replicates = kReplicates;
+  const auto pooled = metrics::JudgePooled(series, options);
+  // What cannot be pooled has its own verdicts.
+  if (!pooled.ok()) {
+    warnings_.push_back(fmt::format("{} / {} / {}: {} series are not pooled: {}", first.family(),
+                                    first.task(), first.metric(), which.size(),
+                                    std::string(pooled.status().message())));
+    return std::nullopt;
+  }
+  out.set_family(first.family());
+  out.set_task(first.task());
+  out.set_filter(first.filter());
+  out.set_metric(first.metric());
+  if (first.has_temperature()) out.set_temperature(first.temperature());
+  out.set_x_axis(first.x_axis());
+  out.set_counterpart(first.counterpart());
+  WriteJudgement(pooled->result, &out);
+  // Means over the series, by model.
+  struct Sum {
+    double value = 0;
+    double counterpart = 0;
+    double predicted = 0;
+    double n = 0;
+    v1::DiagnosedScale any;
+  };
+  std::map<std::pair<double, std::string>, Sum> sums;
+  for (const metrics::PooledNumber& number : pooled->numbers) {
+    const Judged& judged = judged_[which[number.series]];
+    const v1::DiagnosedScale& scale = judged.scales[number.model];
+    Sum& sum = sums[{judged.series.models[number.model].scale, scale.model()}];
+    sum.value += scale.value();
+    sum.counterpart += scale.counterpart_value();
+    sum.predicted += number.composed.value;
+    sum.n += 1;
+    sum.any = scale;
+  }
+  for (const auto& [key, sum] : sums) {
+    v1::DiagnosedScale* scale = out.add_scales();
+    scale->set_model(sum.any.model());
+    scale->set_scale(sum.any.scale());
+    scale->set_value(sum.value / sum.n);
+    scale->set_counterpart_value(sum.counterpart / sum.n);
+    scale->set_predicted(sum.predicted / sum.n);
+  }
+  out.set_n_scales(static_cast<uint32_t>(sums.size()));
+  return out;
 }
 
 }  // namespace mirage::server

@@ -8,12 +8,14 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <tuple>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "metrics/emergence/verdict.h"
 #include "metrics/registry/metric_info.h"
 #include "mirage/v1/emergence.pb.h"
 #include "server/engine/engine.h"
@@ -74,7 +76,10 @@ class SeriesDiagnosis {
   size_t n_series() const { return jobs_.size(); }
   size_t n_done() const { return diagnoses_.size(); }
 
-  // Corrects the break tests over all series (Benjamini, Hochberg). Once, after the last step.
+  // Corrects the break tests over all series (Benjamini, Hochberg), and diagnoses pooled what
+  // shares a law for each token: series of one family, task, filter, temperature and metric that
+  // differ in the length of their targets or the number of shots (pooled_verdict.h). Each stands
+  // behind the series that it pools. Once, after the last step.
   absl::Status Finish();
 
   const std::vector<v1::Diagnosis>& diagnoses() const { return diagnoses_; }
@@ -100,6 +105,12 @@ class SeriesDiagnosis {
     ModelSamples of;
     std::shared_ptr<const CompanionMatch> match;
   };
+  // What was judged on one key.
+  struct Judged {
+    metrics::VerdictSeries series;
+    // By its models.
+    std::vector<v1::DiagnosedScale> scales;
+  };
   struct Properties;
   // Makes the next diagnosis.
   class One;
@@ -111,6 +122,9 @@ class SeriesDiagnosis {
 
   explicit SeriesDiagnosis(const v1::DiagnoseOptions& options) : options_(options) {}
 
+  absl::Status CorrectForAll();
+  void Pool();
+  std::optional<v1::Diagnosis> PoolOf(std::span<const size_t> which);
   static Key KeyOf(const v1::Series& series);
   static Identity IdentityOf(const v1::SeriesPoint& point);
   absl::Status Add(const v1::Series& series, std::optional<metrics::Evidence> evidence);
@@ -134,6 +148,8 @@ class SeriesDiagnosis {
   size_t n_parts_ = 0;
   std::vector<Job> jobs_;
   std::vector<v1::Diagnosis> diagnoses_;
+  // As many.
+  std::vector<Judged> judged_;
   // Of the break tests; above 1 where none was made.
   std::vector<double> p_values_;
   std::vector<std::string> warnings_;
