@@ -555,13 +555,13 @@ VerdictSeries Simulated(std::string_view truth, uint64_t seed, bool is_greedy, b
 }
 
 // Families whose mean has no break and whose positions do, and smooth ones, by the simulation and
-// not by this test. All 12 of each are told apart (measured); from means alone 10 of 12 of the
-// staggered ones are called MIRAGE.
+// not by this test. All 12 of each are told apart (measured, of which six are run here); from means
+// alone 10 of 12 of the staggered ones are called MIRAGE.
 TEST(VerdictTest, SimulatedPositionsTellStaggeredBreaksFromSmoothLaws) {
   int staggered = 0;
   int smooth = 0;
   int by_means = 0;
-  for (uint64_t seed = 1000; seed < 1012; ++seed) {
+  for (uint64_t seed = 1000; seed < 1006; ++seed) {
     VerdictSeries series = Simulated("staggered_breaks", seed, false, false);
     staggered += JudgeOf(series).verdict == Verdict::kBreakSurvives ? 1 : 0;
     series.parts.clear();
@@ -570,9 +570,9 @@ TEST(VerdictTest, SimulatedPositionsTellStaggeredBreaksFromSmoothLaws) {
     smooth += mirage.verdict == Verdict::kMirage ? 1 : 0;
     EXPECT_NE(mirage.verdict, Verdict::kBreakSurvives);
   }
-  EXPECT_GE(staggered, 10);
-  EXPECT_GE(smooth, 10);
-  EXPECT_GE(by_means, 6);
+  EXPECT_GE(staggered, 5);
+  EXPECT_GE(smooth, 5);
+  EXPECT_GE(by_means, 3);
 }
 
 // Greedy decoding is right more often than p^L. Of means nothing can be said; the items of the
@@ -580,7 +580,7 @@ TEST(VerdictTest, SimulatedPositionsTellStaggeredBreaksFromSmoothLaws) {
 TEST(VerdictTest, ItemsComposeUnderGreedyDecoding) {
   int by_items = 0;
   int by_means = 0;
-  for (uint64_t seed = 1000; seed < 1012; ++seed) {
+  for (uint64_t seed = 1000; seed < 1006; ++seed) {
     VerdictSeries series = Simulated("mirage", seed, true, true);
     const VerdictResult result = JudgeOf(series);
     by_items += result.verdict == Verdict::kMirage ? 1 : 0;
@@ -589,8 +589,8 @@ TEST(VerdictTest, ItemsComposeUnderGreedyDecoding) {
     const VerdictResult means = JudgeOf(series);
     by_means += CodeOf(means) == "COMPOSITION_DISAGREES" ? 1 : 0;
   }
-  EXPECT_GE(by_items, 10);
-  EXPECT_GE(by_means, 10);
+  EXPECT_GE(by_items, 5);
+  EXPECT_GE(by_means, 5);
 }
 
 // Neither its items nor its answers may help to predict a model.

@@ -3,8 +3,8 @@
 Ten character transformers that add and multiply, evaluated greedily by lm_eval; the folder's README
 says what an honest reading finds. Per model the exact match, the mean log p of the target, the edit
 distance to it, and at each position, from both ends, the mean NLL of the gold character (by the
-token log-probs) and the share of wrong characters (by the generated text). The stop character, which
-ends each target, has a position like any other under teacher forcing.
+token log-probs) and the share of wrong characters (by the generated text). The stop character,
+which ends each target, has a position like any other under teacher forcing.
 
 Run from the repository's root: `python3 tests/reference/arithmetic_parts.py FOLDER`, FOLDER being
 that of the evaluations (../shared/data/eval_logs/arithmetic_family).

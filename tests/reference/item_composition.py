@@ -55,8 +55,8 @@ def main() -> None:
             link = link_without(log_u, scores, j)
             values = link.x
 
-            def mean(log_rho: float, values: np.ndarray = values, j: int = j) -> float:
-                return np.interp(log_u[j] + log_rho, MIDDLES, values).mean()
+            def mean(log_rho: float, u: np.ndarray = log_u[j], v: np.ndarray = values) -> float:
+                return np.interp(u + log_rho, MIDDLES, v).mean()
 
             value = np.interp(log_u[j], MIDDLES, values)
             share = np.bincount(bins_of(log_u[j]), minlength=BINS) / n
