@@ -261,6 +261,7 @@ TEST(ForecastTest, AScaleMayBeFarAwayOrNowhere) {
 
 TEST(ForecastTest, OfManyModelsTheLargestCount) {
   std::vector<ForecastModel> many;
+  many.reserve(60);
   for (int i = 0; i < 60; ++i) {
     many.push_back({1e6 * std::pow(1.3, i), 0.2 + 0.01 * (i % 5), 300, std::nullopt});
   }

@@ -1,5 +1,4 @@
-"""The back-test of forecasts and the ladder's predictions: they compute what they say, and their page
-is not stale.
+"""The back-test of forecasts and the ladder's predictions; their page is not stale.
 
 What needs the data folder is skipped without it (MIRAGE_DATA).
 """
@@ -87,7 +86,7 @@ def test_nothing_is_chosen_on_what_is_reported(data: Path) -> None:
 
     def held_out(one: series.Series) -> set[tuple[float, float]]:
         largest = sorted({point["scale"] for point in one.points})[-2:]
-        # Shares that happen to be alike are no leak: those of a whole number of items in a hundred.
+        # Shares with few digits are those of many models.
         return {
             (p["scale"], p["value"])
             for p in one.points
@@ -106,8 +105,8 @@ def test_nothing_is_chosen_on_what_is_reported(data: Path) -> None:
         for point in one.points
     }
     assert len(chosen_on) > 1000
-    # Chance values of small test sets, which models of one size share.
-    assert len(reported & chosen_on) < 0.02 * len(reported)
+    # Models of 1.4B at other lengths of training, with as many items right in small test sets.
+    assert len(reported & chosen_on) <= 4
 
 
 @pytest.mark.external

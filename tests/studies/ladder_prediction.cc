@@ -70,6 +70,7 @@ Predictions Fit(Law law, Loss loss, const Json& runs, const Json& targets,
   std::vector<double> out;
   for (const Json& target : targets) {
     std::vector<double> x;
+    x.reserve(axes.size());
     for (const std::string& axis : axes) x.push_back(target.at(axis));
     out.push_back(EvaluateLaw(law, fit->parameters, x));
   }
