@@ -205,8 +205,8 @@ def section(rows: list[Row]) -> str:
             "Errors and scores are shares of the metric's range, the lower the better; the score "
             "is the interval score of 90 % intervals (Gneiting, Raftery 2007). A series counts "
             "with its largest scale forecast from the others, and with its largest two. Pooled "
-            "figures are means of the data sets', each with the same weight. A series is emergent by "
-            "the shape of its whole curve, held-out scales included "
+            "figures are means of the data sets', each with the same weight. A series is emergent "
+            "by the shape of its whole curve, held-out scales included "
             "(`metrics/emergence/curve_shape.h`); all others are trivial."
         ),
         "",
