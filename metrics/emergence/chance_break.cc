@@ -163,6 +163,7 @@ absl::StatusOr<ChanceBreak> FindChanceBreak(std::span<const ChancePoint> points,
   found.is_within_one_gap = first == after.begin();
   found.tau = ScatterOf(after);
   std::vector<double> ps;
+  ps.reserve(tested.size());
   for (const Size* size : tested) {
     ps.push_back(PValueOf(*size, kChanceMinSlope * (size->x - last), found.tau));
   }

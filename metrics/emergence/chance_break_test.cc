@@ -44,6 +44,7 @@ std::vector<ChancePoint> PointsOf(const std::vector<double>& x, const std::vecto
 // One unit of x between sizes.
 std::vector<ChancePoint> Curve(const std::vector<double>& values) {
   std::vector<ChancePoint> points;
+  points.reserve(values.size());
   for (const double value : values) {
     points.push_back({static_cast<double>(points.size()), value, 0.01 * value});
   }

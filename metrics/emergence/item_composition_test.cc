@@ -35,6 +35,7 @@ struct Items {
 
 ItemComposition Composed(const std::vector<Items>& models, bool is_greedy) {
   std::vector<ItemColumns> columns;
+  columns.reserve(models.size());
   for (const Items& items : models) columns.push_back({items.log_p, items.scores});
   auto made = ItemComposition::Create(columns, is_greedy);
   EXPECT_TRUE(made.ok()) << made.status();
@@ -60,8 +61,8 @@ std::vector<Items> GreedyFamily(int m, int n, uint64_t seed, const std::vector<d
     for (int i = 0; i < n; ++i) {
       double log_p = 0;
       bool is_right = true;
-      for (int k = 0; k < 3; ++k) {
-        const auto at = static_cast<size_t>(3 * i + k);
+      for (size_t k = 0; k < 3; ++k) {
+        const size_t at = 3 * static_cast<size_t>(i) + k;
         const double p = std::exp(-nll * difficulty[at]);
         log_p += std::log(p);
         is_right = is_right && p > rivals[at] * (1 - p);
@@ -219,6 +220,7 @@ TEST(ItemCompositionTest, ExtremesAreFinite) {
 TEST(ItemCompositionTest, BadInputIsNamed) {
   const auto status = [](const std::vector<Items>& models, bool is_greedy) {
     std::vector<ItemColumns> columns;
+    columns.reserve(models.size());
     for (const Items& items : models) columns.push_back({items.log_p, items.scores});
     return ItemComposition::Create(columns, is_greedy).status();
   };

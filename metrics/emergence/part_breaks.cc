@@ -151,6 +151,7 @@ absl::StatusOr<std::vector<PartTest>> FindPartBreaks(std::span<const PartCurve> 
     size_t& n = n_tests[parts[i].is_generated ? 1 : 0];
     if (parts[i].chance.value_or(0) > 0) {
       std::vector<ChancePoint> curve;
+      curve.reserve(points.size());
       for (const Point& point : points) curve.push_back({point.x, point.value, point.error});
       auto chance = FindChanceBreak(curve, *parts[i].chance);
       if (!chance.ok()) return chance.status();

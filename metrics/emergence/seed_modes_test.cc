@@ -18,6 +18,7 @@ using ::testing::HasSubstr;
 
 std::vector<SeedValue> Values(const std::vector<double>& values, double error = 0) {
   std::vector<SeedValue> seeds;
+  seeds.reserve(values.size());
   for (const double value : values) seeds.push_back({value, error});
   return seeds;
 }
