@@ -117,7 +117,9 @@ class Pool {
     }
     if (scales_.size() < kPooledMinScales) {
       return absl::FailedPreconditionError(fmt::format(
-          "{} scales that two series share: pooling needs {}", scales_.size(), kPooledMinScales));
+          "{} scales at which two series have a counterpart that a law can be fitted to "
+          "(an edit distance of the target's length or more is none): pooling needs {}",
+          scales_.size(), kPooledMinScales));
     }
     for (size_t s = 0; s < series_.size(); ++s) {
       shapes_.push_back(judged[s].shape);

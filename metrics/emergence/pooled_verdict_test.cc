@@ -204,7 +204,7 @@ TEST(PooledVerdictTest, WhatCannotBePooled) {
   refused(series, "series[2] has no");
   series = Paper(1000);
   for (VerdictSeries& one : series) one.models.pop_back();
-  refused(series, "3 scales that two series share: pooling needs 4");
+  refused(series, "3 scales at which two series have a counterpart that a law can be fitted to");
   series = Paper(1000);
   series[3].models[0].value = std::numeric_limits<double>::infinity();
   const auto judged = JudgePooled(series, {});

@@ -1007,15 +1007,17 @@ void SeriesDiagnosis::Pool() {
   diagnoses_ = std::move(all);
 }
 
-std::optional<v1::Diagnosis> SeriesDiagnosis::PoolOf(std::span<const size_t> which) {
+std::optional<v1::Diagnosis> SeriesDiagnosis::PoolOf(std::span<const size_t> which) const {
   std::vector<metrics::VerdictSeries> series;
   v1::Diagnosis out;
   const v1::Diagnosis& first = diagnoses_[which.front()];
+  bool has_counterparts = true;
   for (const size_t i : which) {
     const v1::Diagnosis& one = diagnoses_[i];
     // Different counterparts have no law in common.
     if (one.counterpart() != first.counterpart()) return std::nullopt;
     series.push_back(judged_[i].series);
+    has_counterparts = has_counterparts && one.has_counterpart() && one.has_target_length();
     std::vector<std::string> names;
     if (one.has_target_length())
       names.push_back(fmt::format("target_length={}", one.target_length()));
@@ -1026,11 +1028,9 @@ std::optional<v1::Diagnosis> SeriesDiagnosis::PoolOf(std::span<const size_t> whi
   options.seed = options_.seed();
   options.replicates = kReplicates;
   const auto pooled = metrics::JudgePooled(series, options);
-  // What cannot be pooled has its own verdicts.
-  if (!pooled.ok()) {
-    warnings_.push_back(fmt::format("{} / {} / {}: {} series are not pooled: {}", first.family(),
-                                    first.task(), first.metric(), which.size(),
-                                    std::string(pooled.status().message())));
+  // What no law could be fitted to has no pooled diagnosis, unless the series are there to be
+  // pooled.
+  if (!pooled.ok() && !(has_counterparts && absl::IsFailedPrecondition(pooled.status()))) {
     return std::nullopt;
   }
   out.set_family(first.family());
@@ -1040,6 +1040,13 @@ std::optional<v1::Diagnosis> SeriesDiagnosis::PoolOf(std::span<const size_t> whi
   if (first.has_temperature()) out.set_temperature(first.temperature());
   out.set_x_axis(first.x_axis());
   out.set_counterpart(first.counterpart());
+  if (!pooled.ok()) {
+    out.set_verdict(v1::Diagnosis::INSUFFICIENT);
+    v1::Reason* const reason = out.add_reasons();
+    reason->set_code("NOT_POOLED");
+    reason->set_text(std::string(pooled.status().message()));
+    return out;
+  }
   WriteJudgement(pooled->result, &out);
   // Means over the series, by model.
   struct Sum {

@@ -124,7 +124,7 @@ class SeriesDiagnosis {
 
   absl::Status CorrectForAll();
   void Pool();
-  std::optional<v1::Diagnosis> PoolOf(std::span<const size_t> which);
+  std::optional<v1::Diagnosis> PoolOf(std::span<const size_t> which) const;
   static Key KeyOf(const v1::Series& series);
   static Identity IdentityOf(const v1::SeriesPoint& point);
   absl::Status Add(const v1::Series& series, std::optional<metrics::Evidence> evidence);

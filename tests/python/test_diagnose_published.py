@@ -38,14 +38,21 @@ def diagnoses(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return answers
 
 
-def of(answer: list[Any], **wanted: object) -> Any:
-    found = [d for d in answer if all(d.get(name) == value for name, value in wanted.items())]
+def of(answer: list[Any], *, pooled: bool = False, **wanted: object) -> Any:
+    found = [
+        d
+        for d in answer
+        if all(d.get(name) == value for name, value in wanted.items())
+        and bool(d["pooled_over"]) == pooled
+    ]
     assert len(found) == 1, f"{len(found)} diagnoses of {wanted}"
     return found[0]
 
 
 def test_four_sizes_of_gpt3_settle_nothing(diagnoses: dict[str, Any]) -> None:
     for diagnosis in diagnoses["gpt3-arithmetic"]:
+        if diagnosis["pooled_over"]:
+            continue
         assert diagnosis["verdict"] == "INSUFFICIENT"
         assert "strength" not in diagnosis
         assert diagnosis["reasons"][0]["code"] == "TOO_FEW_SCALES"
@@ -53,6 +60,24 @@ def test_four_sizes_of_gpt3_settle_nothing(diagnoses: dict[str, Any]) -> None:
 
 ADDITION = "gpt3_2int_4digit_addition"
 MULTIPLICATION = "gpt3_2int_2digit_multiplication"
+
+
+def test_only_pooled_lengths_can_carry_a_verdict(diagnoses: dict[str, Any]) -> None:
+    """The paper reads its figure 3 as a mirage; where ours differs the reason says why."""
+    answer = diagnoses["gpt3-arithmetic"]
+    toy = of(answer, pooled=True, task="math_model")
+    assert (toy["verdict"], toy["strength"]) == ("MIRAGE", "WEAK")
+    assert [r["code"] for r in toy["reasons"]] == ["SMOOTH_LAW_PREDICTS", "BREAK_NOT_TESTABLE"]
+    assert toy["pooled_over"] == [f"target_length={length}" for length in range(1, 6)]
+    assert toy["n_scales"] == 4
+    # Exact match falls faster with the length than tokens of one error make it.
+    multiplication = of(answer, pooled=True, task=MULTIPLICATION, temperature=0)
+    assert multiplication["verdict"] == "INSUFFICIENT"
+    assert multiplication["reasons"][0]["code"] == "COMPOSITION_DISAGREES"
+    # The smallest model writes more than the target: its edit distance exceeds the length.
+    addition = of(answer, pooled=True, task=ADDITION, temperature=0)
+    assert addition["verdict"] == "INSUFFICIENT"
+    assert addition["reasons"][0]["code"] == "NOT_POOLED"
 
 
 @pytest.mark.parametrize(
