@@ -21,8 +21,8 @@ struct FamilyRunsOptions {
   // Tables of scales (scales_table.h), read as one. Without any, a run's own record of its number
   // of parameters is taken, where the harness made one.
   std::vector<std::string> scales;
-  // Folders to look in, too, for what hooks recorded (integrations/evidence); what lies beside a run
-  // is found without.
+  // Folders to look in, too, for what hooks recorded (integrations/evidence); what lies beside a
+  // run is found without.
   std::vector<std::string> evidence;
   // Unit of text comparisons; empty for the sidecar's default.
   std::string tokenizer;
