@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/engine/diagnose.h"
+#include "server/service/simulate_reactor.h"
 #include "server/service/status.h"
 
 namespace mirage::server {
@@ -147,6 +148,20 @@ class DiagnoseReactor final
 grpc::ServerBidiReactor<v1::DiagnoseSeriesRequest, v1::DiagnoseSeriesResponse>*
 EmergenceService::DiagnoseSeries(grpc::CallbackServerContext* /*context*/) {
   return new DiagnoseReactor(engine_);
+}
+
+grpc::ServerWriteReactor<v1::SimulateResponse>* EmergenceService::Simulate(
+    grpc::CallbackServerContext* /*context*/, const v1::SimulateRequest* request) {
+  return server::Simulate(*request);
+}
+
+grpc::ServerUnaryReactor* EmergenceService::ListSimulationPresets(
+    grpc::CallbackServerContext* context, const v1::ListSimulationPresetsRequest* /*request*/,
+    v1::ListSimulationPresetsResponse* response) {
+  server::ListSimulationPresets(response);
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  reactor->Finish(grpc::Status::OK);
+  return reactor;
 }
 
 }  // namespace mirage::server

@@ -14,6 +14,11 @@ class EmergenceService final : public v1::EmergenceService::CallbackService {
 
   grpc::ServerBidiReactor<v1::DiagnoseSeriesRequest, v1::DiagnoseSeriesResponse>* DiagnoseSeries(
       grpc::CallbackServerContext* context) override;
+  grpc::ServerWriteReactor<v1::SimulateResponse>* Simulate(
+      grpc::CallbackServerContext* context, const v1::SimulateRequest* request) override;
+  grpc::ServerUnaryReactor* ListSimulationPresets(
+      grpc::CallbackServerContext* context, const v1::ListSimulationPresetsRequest* request,
+      v1::ListSimulationPresetsResponse* response) override;
 
  private:
   Engine* const engine_;
