@@ -22,6 +22,7 @@
 #include "client/commands/attach.h"
 #include "client/commands/diagnose.h"
 #include "client/commands/metrics.h"
+#include "client/commands/simulate.h"
 #include "client/exit_code.h"
 #include "client/interruption.h"
 #include "client/render/metric_report.h"
@@ -38,6 +39,7 @@ using mirage::client::DiagnoseOptions;
 using mirage::client::kFailed;
 using mirage::client::kUsage;
 using mirage::client::MetricsOptions;
+using mirage::client::SimulateOptions;
 
 // How long to wait for a sidecar that was named.
 constexpr std::chrono::seconds kConnectTimeout{5};
@@ -285,6 +287,48 @@ void AddMetrics(CLI::App& app, MetricsOptions& options, bool& quiet) {
   swap->callback([&options] { options.action = MetricsOptions::Action::kSwap; });
 }
 
+void AddSimulate(CLI::App& app, SimulateOptions& options) {
+  CLI::App* simulate = app.add_subcommand(
+      "simulate", "A family of models whose law is known, as files of a harness");
+  simulate->footer(
+      "Examples:\n"
+      "  mirage simulate --list                        every family that has a name\n"
+      "  mirage simulate --truth mirage -o sim/        one power law: sudden only in exact match\n"
+      "  mirage simulate --truth break -o sim/ --seed 7 --samples 300\n"
+      "  mirage simulate --truth mirage -o sim/ --scales 1e8,3e8,1e9,3e9,1e10 --seeds 3\n"
+      "  mirage simulate --spec mine.yaml -o sim/      fields as in SimulationSpec\n"
+      "  mirage diagnose sim/ --scales sim/models.csv  is the verdict that of sim/truth.json?\n"
+      "\n"
+      "Writes a folder for each model, as lm-eval does, with the log-probabilities of the gold\n"
+      "answers beside it, models.csv, and truth.json: the law, the verdict that is right and\n"
+      "those that are not wrong. The same flags give the same bytes.");
+  simulate->add_option("--truth", options.truth, "Name of a family; --list prints them all")
+      ->check(CLI::Validator(NotEmpty, "NAME"));
+  simulate
+      ->add_option("-o,--output", options.output, "Folder to write to: a new one, or an empty one")
+      ->check(CLI::Validator(NotEmpty, "DIR"));
+  simulate->add_flag("--list", options.list, "Print the families that have names, and no more");
+  simulate
+      ->add_option("--spec", options.spec,
+                   "What the family is made of, over what the name says; flags count more")
+      ->check(CLI::Validator(NotEmpty, "FILE.yaml"));
+  simulate->add_option("--family", options.family, "What the models are called; the family's name")
+      ->check(CLI::Validator(NotEmpty, "NAME"));
+  simulate->add_option("--seed", options.seed, "Seed of everything")
+      ->check(CLI::Validator(IsSeed, "0..10^19"));
+  simulate->add_option("--samples", options.samples, "Items that each model is asked");
+  simulate->add_option("--seeds", options.seeds, "Trainings of each size");
+  simulate->add_option("--scales", options.scales, "Numbers of parameters, separated by commas")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::PositiveNumber);
+  simulate
+      ->add_option("--sidecar", options.sidecar,
+                   "Use the miraged at this address instead of the one built in")
+      ->check(CLI::Validator(IsSidecar, "127.0.0.1:PORT|unix:PATH"));
+  simulate->add_flag("--quiet", options.quiet, "No progress on standard error");
+}
+
 // What stands where a command of `app` belongs, if it is none: CLI11 only says that one is
 // missing, or that more is there than it expected.
 std::optional<std::string> NotACommand(const CLI::App& app, char** begin, char** end) {
@@ -363,6 +407,8 @@ int main(int argc, char** argv) {
   MetricsOptions metrics_options;
   bool quiet = false;
   AddMetrics(app, metrics_options, quiet);
+  SimulateOptions simulate_options;
+  AddSimulate(app, simulate_options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -386,6 +432,18 @@ int main(int argc, char** argv) {
   if (app.got_subcommand("metrics")) {
     return WithSidecar(metrics_options.sidecar, [&](const auto& channel) {
       return mirage::client::RunMetrics(metrics_options, channel);
+    });
+  }
+  if (app.got_subcommand("simulate")) {
+    const absl::Status status = mirage::client::CheckSimulateOptions(simulate_options);
+    if (!status.ok()) {
+      mirage::client::PrintError(
+          fmt::format("mirage: {}\nRun with --help for more information.\n",
+                      mirage::client::SafeText(std::string(status.message()))));
+      return kUsage;
+    }
+    return WithSidecar(simulate_options.sidecar, [&](const auto& channel) {
+      return mirage::client::RunSimulate(simulate_options, channel);
     });
   }
   if (app.got_subcommand("diagnose")) {
