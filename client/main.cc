@@ -396,6 +396,7 @@ int main(int argc, char** argv) {
       "  mirage attach examples/\n"
       "  mirage diagnose runs/ --scales models.csv\n"
       "  mirage metrics swap exact_match\n"
+      "  mirage simulate --truth mirage -o sim/\n"
       "\n"
       "Exit codes: 0 done, 2 usage, 4 input unreadable, output unwritable or sidecar\n"
       "unreachable. `mirage COMMAND --help` shows a command's options and examples.");
