@@ -365,6 +365,7 @@ void BatchRows::ChoiceParts(uint32_t i, RowParts* parts) {
   const v1::MultipleChoiceColumns& columns = batch_.multiple_choice();
   const auto n = static_cast<int>(columns.n_choices(static_cast<int>(i)));
   std::vector<std::string> texts;
+  texts.reserve(static_cast<size_t>(n));
   for (int c = 0; c < n; ++c) texts.emplace_back(choices_.Next());
   const bool has_baseline = columns.baseline_log_likelihoods_size() > 0;
   for (int round = 0; round < (has_baseline ? 2 : 1); ++round) {
@@ -408,6 +409,7 @@ void BatchRows::GenerationParts(uint32_t i, RowParts* parts) {
   }
   parts->resps = fmt::format("[{}]", parts->filtered);
   std::vector<std::string_view> targets;
+  targets.reserve(n_targets);
   for (uint32_t k = 0; k < n_targets; ++k) targets.push_back(generation_targets_.Next());
   if (n_targets == 1) {
     parts->target = std::string(targets.front());
@@ -415,6 +417,7 @@ void BatchRows::GenerationParts(uint32_t i, RowParts* parts) {
   } else {
     parts->target = PythonList(targets);
     std::vector<std::string> texts;
+    texts.reserve(targets.size());
     for (const std::string_view target : targets) texts.push_back(Json(target));
     parts->document.AddList("target", std::move(texts));
   }
