@@ -361,7 +361,7 @@ class SimulateCommand {
 
   absl::Status WriteTables() {
     const fs::path folder(options_.output);
-    const absl::Status status =
+    absl::Status status =
         out_.Write((folder / "models.csv").string(), "model,parameters,family,seed\n" + rows_);
     if (!status.ok()) return status;
     truth_.set_generator(fmt::format("mirage {}", kVersion));
