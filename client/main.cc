@@ -21,6 +21,7 @@
 #include "base/version.h"
 #include "client/commands/attach.h"
 #include "client/commands/diagnose.h"
+#include "client/commands/meta.h"
 #include "client/commands/metrics.h"
 #include "client/commands/simulate.h"
 #include "client/exit_code.h"
@@ -38,6 +39,7 @@ using mirage::client::AttachOptions;
 using mirage::client::DiagnoseOptions;
 using mirage::client::kFailed;
 using mirage::client::kUsage;
+using mirage::client::MetaOptions;
 using mirage::client::MetricsOptions;
 using mirage::client::SimulateOptions;
 
@@ -232,6 +234,57 @@ void AddDiagnose(CLI::App& app, DiagnoseOptions& options) {
   diagnose->add_flag("--quiet", options.quiet, "No progress and no warnings on standard error");
 }
 
+void AddMeta(CLI::App& app, MetaOptions& options) {
+  CLI::App* meta = app.add_subcommand(
+      "meta", "Under which metrics curves look emergent: many tasks, metrics and families");
+  meta->footer(
+      "Examples:\n"
+      "  mirage meta --series published.csv            shares by metric, sharp against continuous\n"
+      "  mirage meta --series a.csv --series b.csv --plot meta.svg\n"
+      "  mirage meta --series published.csv --output-format csv -o triplets.csv\n"
+      "                                                every triplet's score, p and q\n"
+      "  mirage meta --series published.csv --metric-properties mine.yaml\n"
+      "\n"
+      "Tables are those of `mirage diagnose --series`. A triplet is one metric of one task over\n"
+      "the models of one family, four scales at least; the answer says what counts as emergent.");
+  meta->add_option("RUN", options.runs, "Not taken yet: use --series")
+      ->check(CLI::Validator(NotEmpty, ""));
+  const auto repeated = [](CLI::Option* option) { return option->allow_extra_args(false); };
+  repeated(meta->add_option("--series", options.series,
+                            "A table of numbers; may be given several times, read as one"))
+      ->check(CLI::Validator(NotEmpty, "FILE"));
+  meta->add_option("--metric-properties", options.metric_properties,
+                   "YAML that declares metrics of your own: direction, sharp or continuous")
+      ->check(CLI::Validator(NotEmpty, "FILE"));
+  repeated(meta->add_option("--metric", options.metrics,
+                            "Take this metric only; may be given several times"))
+      ->check(CLI::Validator(NotEmpty, "NAME"));
+  meta->add_option("--fdr", options.fdr, "False discovery rate over all triplets")
+      ->check(CLI::Validator(IsShare, "0..1"))
+      ->capture_default_str();
+  meta->add_option("--correction", options.correction,
+                   "bh (Benjamini, Hochberg), or by (Benjamini, Yekutieli) for any dependence")
+      ->check(CLI::IsMember({"bh", "by"}))
+      ->capture_default_str();
+  meta->add_option("--level", options.level, "Coverage of intervals, between 0 and 1")
+      ->check(CLI::Validator(IsShare, "0..1"))
+      ->capture_default_str();
+  meta->add_option("--seed", options.seed, "Seed of every simulation")
+      ->check(CLI::Validator(IsSeed, "0..10^19"))
+      ->capture_default_str();
+  meta->add_option("--plot", options.plot, "Draw every triplet's score into this SVG")
+      ->check(CLI::Validator(NotEmpty, "FILE.svg"));
+  meta->add_option("--output-format", options.output_format, "table, json, markdown or csv")
+      ->check(CLI::IsMember({"table", "json", "markdown", "csv"}))
+      ->capture_default_str();
+  meta->add_option("-o,--output", options.output, "Write the answer here, not to standard output")
+      ->check(CLI::Validator(NotEmpty, "FILE"));
+  meta->add_option("--sidecar", options.sidecar,
+                   "Use the miraged at this address instead of the one built in")
+      ->check(CLI::Validator(IsSidecar, "127.0.0.1:PORT|unix:PATH"));
+  meta->add_flag("--quiet", options.quiet, "No progress and no warnings on standard error");
+}
+
 // The flags that the three forms of `metrics` share.
 void AddMetricsFlags(CLI::App& app, MetricsOptions& options, bool& quiet) {
   app.add_option("--output-format", options.output_format, "table, json or markdown")
@@ -395,6 +448,7 @@ int main(int argc, char** argv) {
       "Examples:\n"
       "  mirage attach examples/\n"
       "  mirage diagnose runs/ --scales models.csv\n"
+      "  mirage meta --series published.csv\n"
       "  mirage metrics swap exact_match\n"
       "  mirage simulate --truth mirage -o sim/\n"
       "\n"
@@ -405,6 +459,8 @@ int main(int argc, char** argv) {
   AddAttach(app, attach_options, input_format);
   DiagnoseOptions diagnose_options;
   AddDiagnose(app, diagnose_options);
+  MetaOptions meta_options;
+  AddMeta(app, meta_options);
   MetricsOptions metrics_options;
   bool quiet = false;
   AddMetrics(app, metrics_options, quiet);
@@ -426,8 +482,8 @@ int main(int argc, char** argv) {
     return kFailed;
   }
   // The usual name of standard output.
-  for (std::string* const output :
-       {&attach_options.output, &diagnose_options.output, &metrics_options.output}) {
+  for (std::string* const output : {&attach_options.output, &diagnose_options.output,
+                                    &meta_options.output, &metrics_options.output}) {
     if (*output == "-") output->clear();
   }
   if (app.got_subcommand("metrics")) {
@@ -445,6 +501,18 @@ int main(int argc, char** argv) {
     }
     return WithSidecar(simulate_options.sidecar, [&](const auto& channel) {
       return mirage::client::RunSimulate(simulate_options, channel);
+    });
+  }
+  if (app.got_subcommand("meta")) {
+    const absl::Status status = mirage::client::CheckMetaOptions(meta_options);
+    if (!status.ok()) {
+      mirage::client::PrintError(
+          fmt::format("mirage: {}\nRun with --help for more information.\n",
+                      mirage::client::SafeText(std::string(status.message()))));
+      return kUsage;
+    }
+    return WithSidecar(meta_options.sidecar, [&](const auto& channel) {
+      return mirage::client::RunMeta(meta_options, channel);
     });
   }
   if (app.got_subcommand("diagnose")) {

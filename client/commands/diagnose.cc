@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "base/near_names.h"
 #include "base/version.h"
+#include "client/commands/series_messages.h"
 #include "client/exit_code.h"
 #include "client/family_runs.h"
 #include "client/grpc_status.h"
@@ -36,8 +37,6 @@ namespace mirage::client {
 namespace {
 
 constexpr std::string_view kSvg = ".svg";
-// The field number, the length and the wire type around a point, at most.
-constexpr size_t kPointOverhead = 8;
 
 std::string Text(const absl::Status& status) { return SafeText(std::string(status.message())); }
 
@@ -92,29 +91,9 @@ class Exchange {
       if (!stream.Write(request)) return false;
     }
     for (v1::Series& one : series) {
-      if (!Send(one, stream)) return false;
+      if (!SendSeries<v1::DiagnoseSeriesRequest>(one, kMaxSeriesMessage, stream)) return false;
     }
     return true;
-  }
-
-  static bool Send(v1::Series& series, Stream& stream) {
-    google::protobuf::RepeatedPtrField<v1::SeriesPoint> points;
-    points.Swap(series.mutable_points());
-    v1::DiagnoseSeriesRequest request;
-    *request.mutable_series() = series;
-    const size_t head = request.ByteSizeLong() + kPointOverhead;
-    size_t bytes = head;
-    for (v1::SeriesPoint& point : points) {
-      const size_t more = point.ByteSizeLong() + kPointOverhead;
-      if (bytes + more > kMaxSeriesMessage && !request.series().points().empty()) {
-        if (!stream.Write(request)) return false;
-        request.mutable_series()->clear_points();
-        bytes = head;
-      }
-      *request.mutable_series()->add_points() = std::move(point);
-      bytes += more;
-    }
-    return stream.Write(request);
   }
 
   const std::unique_ptr<v1::EmergenceService::Stub> stub_;

@@ -171,6 +171,61 @@ Line BestLine(std::span<const double> t, std::span<const double> values, bool in
   return best;
 }
 
+// What a curve is tested against.
+struct LineNull {
+  // The line's values, with the points' errors.
+  std::vector<CurvePoint> truth;
+  double observed = 0;
+  double intercept = 0;
+  double slope = 0;
+  bool errors_from_residuals = false;
+
+  bool IsReached(double score) const {
+    // Scores of shares that are equal may differ by rounding.
+    return score >= observed || score >= observed - 1e-12 * std::abs(observed);
+  }
+};
+
+absl::StatusOr<LineNull> NullOf(std::span<const CurvePoint> points,
+                                const EmergenceOptions& options) {
+  if (absl::Status status = Check(points, 3, options); !status.ok()) return status;
+  const std::vector<double> values = Values(points);
+  if (Change(values) == 0) {
+    return absl::FailedPreconditionError("all values are equal: there is no score");
+  }
+  LineNull null;
+  std::vector<double> scratch;
+  null.observed = Score(values, scratch);
+  const double start = std::log(points.front().scale);
+  const double range = std::log(points.back().scale) - start;
+  if (!(range > 0)) {
+    return absl::InvalidArgumentError(
+        "points: the logarithms of all scales are equal: scales must differ by more than rounding");
+  }
+  std::vector<double> t(points.size());
+  bool has_share = false;
+  for (size_t i = 0; i < points.size(); ++i) {
+    t[i] = (std::log(points[i].scale) - start) / range;
+    has_share |= points[i].binomial_n > 0;
+  }
+  const Line line = BestLine(t, values, has_share);
+  null.truth.assign(points.begin(), points.end());
+  double squares = 0;
+  for (size_t i = 0; i < points.size(); ++i) {
+    null.truth[i].value = line.first + t[i] * (line.last - line.first);
+    squares += (values[i] - null.truth[i].value) * (values[i] - null.truth[i].value);
+  }
+  const double residual = std::sqrt(squares / static_cast<double>(points.size() - 2));
+  for (CurvePoint& point : null.truth) {
+    if (HasError(point)) continue;
+    point.standard_error = residual;
+    null.errors_from_residuals = true;
+  }
+  null.slope = (line.last - line.first) / range;
+  null.intercept = line.first - null.slope * start;
+  return null;
+}
+
 }  // namespace
 
 absl::StatusOr<EmergenceScore> ScoreEmergence(std::span<const double> values) {
@@ -251,53 +306,46 @@ absl::StatusOr<ConfidenceInterval> EmergenceScoreInterval(std::span<const CurveP
 
 absl::StatusOr<EmergenceNull> TestEmergenceScore(std::span<const CurvePoint> points,
                                                  const EmergenceOptions& options) {
-  if (absl::Status status = Check(points, 3, options); !status.ok()) return status;
-  const std::vector<double> values = Values(points);
-  std::vector<double> scratch;
-  if (Change(values) == 0) {
-    return absl::FailedPreconditionError("all values are equal: there is no score");
-  }
-  const double observed = Score(values, scratch);
-
-  const double start = std::log(points.front().scale);
-  const double range = std::log(points.back().scale) - start;
-  if (!(range > 0)) {
-    return absl::InvalidArgumentError(
-        "points: the logarithms of all scales are equal: scales must differ by more than rounding");
-  }
-  std::vector<double> t(points.size());
-  bool has_share = false;
-  for (size_t i = 0; i < points.size(); ++i) {
-    t[i] = (std::log(points[i].scale) - start) / range;
-    has_share |= points[i].binomial_n > 0;
-  }
-  const Line line = BestLine(t, values, has_share);
-
-  std::vector<CurvePoint> truth(points.begin(), points.end());
-  double squares = 0;
-  for (size_t i = 0; i < points.size(); ++i) {
-    truth[i].value = line.first + t[i] * (line.last - line.first);
-    squares += (values[i] - truth[i].value) * (values[i] - truth[i].value);
-  }
+  absl::StatusOr<LineNull> null = NullOf(points, options);
+  if (!null.ok()) return null.status();
   EmergenceNull result;
-  const double residual = std::sqrt(squares / static_cast<double>(points.size() - 2));
-  for (CurvePoint& point : truth) {
-    if (HasError(point)) continue;
-    point.standard_error = residual;
-    result.errors_from_residuals = true;
-  }
-  result.slope = (line.last - line.first) / range;
-  result.intercept = line.first - result.slope * start;
-
-  std::vector<double> scores = Simulate(truth, options, kNullStreams);
-  // Scores of shares that are equal may differ by rounding.
-  const double reached = observed - 1e-12 * std::abs(observed);
-  const auto at_least = std::count_if(scores.begin(), scores.end(), [=](double score) {
-    return score >= observed || score >= reached;
-  });
+  result.intercept = null->intercept;
+  result.slope = null->slope;
+  result.errors_from_residuals = null->errors_from_residuals;
+  std::vector<double> scores = Simulate(null->truth, options, kNullStreams);
+  const auto at_least = std::count_if(scores.begin(), scores.end(),
+                                      [&](double score) { return null->IsReached(score); });
   result.p_value = (1 + static_cast<double>(at_least)) / (1 + static_cast<double>(scores.size()));
   std::sort(scores.begin(), scores.end());
   result.score_95 = SortedQuantile(scores, 0.95);
+  return result;
+}
+
+absl::StatusOr<SequentialPValue> TestEmergenceScoreSequentially(std::span<const CurvePoint> points,
+                                                                const EmergenceOptions& options,
+                                                                int enough) {
+  if (enough < 1) {
+    return absl::InvalidArgumentError(fmt::format("enough is {}: must be at least 1", enough));
+  }
+  const absl::StatusOr<LineNull> null = NullOf(points, options);
+  if (!null.ok()) return null.status();
+  SequentialPValue result;
+  result.errors_from_residuals = null->errors_from_residuals;
+  std::vector<double> values(points.size());
+  std::vector<double> scratch;
+  int n_reached = 0;
+  while (result.n_drawn < options.replicates) {
+    CounterRng rng(options.seed, kNullStreams + static_cast<uint64_t>(result.n_drawn));
+    for (size_t i = 0; i < points.size(); ++i) {
+      values[i] = DrawValue(null->truth[i].value, null->truth[i], options.scatter, rng);
+    }
+    ++result.n_drawn;
+    if (null->IsReached(Score(values, scratch)) && ++n_reached == enough) {
+      result.p_value = static_cast<double>(enough) / result.n_drawn;
+      return result;
+    }
+  }
+  result.p_value = (1 + static_cast<double>(n_reached)) / (1 + static_cast<double>(result.n_drawn));
   return result;
 }
 

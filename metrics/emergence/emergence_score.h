@@ -124,6 +124,25 @@ struct EmergenceNull {
 absl::StatusOr<EmergenceNull> TestEmergenceScore(std::span<const CurvePoint> points,
                                                  const EmergenceOptions& options);
 
+// A p-value that cost no more curves than it needed.
+struct SequentialPValue {
+  // h / L where the h-th score as large as the one seen came with curve L; (1 + b) / (1 + B) where
+  // b < h of all B came. Valid: under the null P(p <= a) <= a.
+  double p_value = 1;
+  // Curves that were drawn.
+  int n_drawn = 0;
+  bool errors_from_residuals = false;
+};
+
+// The p-value of TestEmergenceScore, drawn until `enough` (h, at least 1) curves score as much as
+// the one seen, at most options.replicates (B): about h / p curves where p is large. Its relative
+// error is about 1 / sqrt(h). One thread; the same errors as TestEmergenceScore.
+//
+// Source: Besag, Clifford (1991), "Sequential Monte Carlo p-values", Biometrika 78.
+absl::StatusOr<SequentialPValue> TestEmergenceScoreSequentially(std::span<const CurvePoint> points,
+                                                                const EmergenceOptions& options,
+                                                                int enough);
+
 }  // namespace mirage::metrics
 
 #endif  // MIRAGE_METRICS_EMERGENCE_EMERGENCE_SCORE_H_

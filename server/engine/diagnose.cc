@@ -24,13 +24,14 @@
 #include "metrics/emergence/law_quantity.h"
 #include "metrics/emergence/pooled_verdict.h"
 #include "metrics/emergence/verdict.h"
-#include "metrics/registry/registry.h"
 #include "metrics/scaling/fit.h"
 #include "metrics/scaling/laws.h"
 #include "metrics/scaling/series.h"
 #include "metrics/stats/interval_choice.h"
 #include "metrics/stats/intervals.h"
 #include "metrics/stats/multiplicity.h"
+#include "server/engine/metric_properties.h"
+#include "server/engine/series_check.h"
 
 namespace mirage::server {
 namespace {
@@ -42,7 +43,6 @@ using metrics::VerdictModel;
 
 constexpr double kDefaultFdr = 0.05;
 constexpr double kDefaultLevel = 0.95;
-constexpr double kInf = std::numeric_limits<double>::infinity();
 // Replicates of the tests beside a verdict.
 constexpr int kReplicates = 999;
 // Items to see one success with 95 %: 3 / p.
@@ -124,44 +124,7 @@ void WriteJudgement(const metrics::VerdictResult& judged, v1::Diagnosis* out) {
   }
 }
 
-absl::Status CheckPoint(const v1::SeriesPoint& point, std::string_view path) {
-  const auto bad = [&](std::string_view field, double value, std::string_view must) {
-    return absl::InvalidArgumentError(
-        fmt::format("{}.{} is {}: must be {}", path, field, value, must));
-  };
-  if (point.model().empty()) {
-    return absl::InvalidArgumentError(fmt::format("{}.model is empty: name the model", path));
-  }
-  if (!(point.scale() > 0 && std::isfinite(point.scale()))) {
-    return bad("scale", point.scale(), "finite and > 0");
-  }
-  if (!std::isfinite(point.value())) return bad("value", point.value(), "finite");
-  if (point.has_stderr() && !(point.stderr() >= 0 && std::isfinite(point.stderr()))) {
-    return bad("stderr", point.stderr(), "finite and >= 0");
-  }
-  if (point.has_n() && point.n() == 0) return bad("n", 0, "at least 1, or absent");
-  const std::pair<std::string_view, std::optional<double>> axes[] = {
-      {"tokens", point.has_tokens() ? std::optional(point.tokens()) : std::nullopt},
-      {"flops", point.has_flops() ? std::optional(point.flops()) : std::nullopt},
-      {"loss", point.has_loss() ? std::optional(point.loss()) : std::nullopt}};
-  for (const auto& [field, value] : axes) {
-    if (value && !(*value > 0 && std::isfinite(*value)))
-      return bad(field, *value, "finite and > 0");
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
-
-struct SeriesDiagnosis::Properties {
-  CurveMetric metric;
-  std::string unit;
-  // A user's own counterparts, the primary one first.
-  std::vector<std::string> counterparts;
-  // How it follows from them; a sharp metric that does not change with wrong choices needs all
-  // tokens.
-  std::optional<Composition> composition;
-};
 
 absl::StatusOr<std::unique_ptr<SeriesDiagnosis>> SeriesDiagnosis::Create(
     const v1::DiagnoseOptions& options) {
@@ -206,89 +169,14 @@ absl::StatusOr<std::unique_ptr<SeriesDiagnosis>> SeriesDiagnosis::Create(
     }
   }
   auto made = std::unique_ptr<SeriesDiagnosis>(new SeriesDiagnosis(options));
-  for (int i = 0; i < options.metric_properties_size(); ++i) {
-    const v1::MetricProperties& given = options.metric_properties(i);
-    const std::string path = fmt::format("options.metric_properties[{}]", i);
-    if (given.metric().empty()) {
-      return absl::InvalidArgumentError(path + ".metric is empty: name the metric");
-    }
-    if (metrics::FindMetric(given.metric()) != nullptr ||
-        !metrics::MetricsNamed(given.metric()).empty()) {
-      return absl::InvalidArgumentError(fmt::format(
-          "{}.metric is '{}': the registry knows it already; leave it out, or give yours "
-          "another name",
-          path, given.metric()));
-    }
-    if (!given.has_higher_is_better() || !given.has_continuous() || !given.has_sharp()) {
-      return absl::InvalidArgumentError(fmt::format(
-          "{} ('{}') needs higher_is_better, continuous and sharp", path, given.metric()));
-    }
-    auto properties = std::make_shared<Properties>();
-    CurveMetric& metric = properties->metric;
-    metric.higher_is_better = given.higher_is_better();
-    metric.lower_bound = given.has_lower_bound() ? given.lower_bound() : -kInf;
-    metric.upper_bound = given.has_upper_bound() ? given.upper_bound() : kInf;
-    if (!(metric.lower_bound < metric.upper_bound)) {
-      return absl::InvalidArgumentError(
-          fmt::format("{}: lower_bound {} is not below upper_bound {}", path, metric.lower_bound,
-                      metric.upper_bound));
-    }
-    metric.sharp = given.sharp();
-    metric.continuous = given.continuous();
-    if (metric.sharp && metric.continuous) {
-      return absl::InvalidArgumentError(fmt::format(
-          "{} ('{}') is sharp and continuous: it can be one of them", path, given.metric()));
-    }
-    metric.linear_in_token_error = given.linear_in_token_error();
-    metric.uses_wrong_choices = given.uses_wrong_choices();
-    metric.proportion = given.proportion();
-    properties->unit = given.unit();
-    properties->counterparts.assign(given.counterparts().begin(), given.counterparts().end());
-    if (given.composition() == v1::MetricProperties::ALL_TOKENS) {
-      properties->composition = Composition::kAllTokens;
-    } else if (given.composition() == v1::MetricProperties::ARGMAX) {
-      properties->composition = Composition::kArgmax;
-    } else if (given.composition() != v1::MetricProperties::COMPOSITION_UNSPECIFIED) {
-      properties->composition = Composition::kNone;
-    }
-    if (!made->properties_.emplace(std::pair(given.metric(), std::nullopt), std::move(properties))
-             .second) {
-      return absl::InvalidArgumentError(
-          fmt::format("{}.metric is '{}': it came twice", path, given.metric()));
-    }
-  }
+  absl::StatusOr<KnownMetrics> known = KnownMetrics::Create(options.metric_properties());
+  if (!known.ok()) return known.status();
+  made->known_ = *std::move(known);
   return made;
 }
 
-const SeriesDiagnosis::Properties* SeriesDiagnosis::PropertiesOf(const Entry& entry) {
-  const std::string& metric = entry.series.metric();
-  if (const auto given = properties_.find({metric, std::nullopt});
-      given != properties_.end() && given->second != nullptr) {
-    return given->second.get();
-  }
-  const auto [at, is_new] = properties_.try_emplace({metric, entry.evidence});
-  if (!is_new) return at->second.get();
-  const metrics::MetricInfo* found =
-      entry.evidence ? metrics::FindMetric(metric, *entry.evidence) : nullptr;
-  if (found == nullptr) {
-    const std::vector<const metrics::MetricInfo*> rows = metrics::MetricsNamed(metric);
-    if (rows.empty()) return nullptr;
-    found = rows.front();
-  }
-  const metrics::MetricInfo& info = *found;
-  auto properties = std::make_shared<Properties>();
-  properties->metric.higher_is_better = info.higher_is_better;
-  properties->metric.lower_bound = info.lower_bound;
-  properties->metric.upper_bound = info.upper_bound;
-  properties->metric.sharp = info.sharp;
-  properties->metric.continuous = info.continuous;
-  properties->metric.linear_in_token_error = info.linear_in_token_error;
-  properties->metric.uses_wrong_choices = info.uses_wrong_choices;
-  // The registry's sharp metrics are right or wrong for each sample.
-  properties->metric.proportion = info.sharp && info.lower_bound == 0 && info.upper_bound == 1;
-  properties->unit = std::string(info.unit);
-  at->second = std::move(properties);
-  return at->second.get();
+const KnownMetric* SeriesDiagnosis::PropertiesOf(const Entry& entry) {
+  return known_.Find(entry.series.metric(), entry.evidence);
 }
 
 SeriesDiagnosis::Key SeriesDiagnosis::KeyOf(const v1::Series& series) {
@@ -308,30 +196,7 @@ absl::Status SeriesDiagnosis::Add(const v1::Series& series) { return Add(series,
 absl::Status SeriesDiagnosis::Add(const v1::Series& series,
                                   std::optional<metrics::Evidence> evidence) {
   const std::string path = fmt::format("series[{}]", n_parts_++);
-  if (series.task().empty()) {
-    return absl::InvalidArgumentError(path + ".task is empty: name the task");
-  }
-  if (series.metric().empty()) {
-    return absl::InvalidArgumentError(path + ".metric is empty: name the metric");
-  }
-  if (series.has_target_length() && series.target_length() == 0) {
-    return absl::InvalidArgumentError(path + ".target_length is 0: must be at least 1, or absent");
-  }
-  if (series.has_temperature() &&
-      !(series.temperature() >= 0 && std::isfinite(series.temperature()))) {
-    return absl::InvalidArgumentError(
-        fmt::format("{}.temperature is {}: must be finite and >= 0", path, series.temperature()));
-  }
-  if (series.has_chance() && !std::isfinite(series.chance())) {
-    return absl::InvalidArgumentError(
-        fmt::format("{}.chance is {}: must be finite", path, series.chance()));
-  }
-  for (int i = 0; i < series.points_size(); ++i) {
-    if (absl::Status status = CheckPoint(series.points(i), fmt::format("{}.points[{}]", path, i));
-        !status.ok()) {
-      return status;
-    }
-  }
+  if (absl::Status status = CheckSeries(series, path); !status.ok()) return status;
   n_points_ += static_cast<size_t>(series.points_size());
   if (n_points_ > kMaxDiagnosedPoints) {
     return absl::ResourceExhaustedError(
@@ -408,7 +273,7 @@ absl::Status SeriesDiagnosis::Start() {
   std::set<std::string> seen;
   for (const auto& [key, metrics] : series_) {
     for (const auto& [name, entry] : metrics) {
-      const Properties* properties = PropertiesOf(entry);
+      const KnownMetric* properties = PropertiesOf(entry);
       if (properties == nullptr) {
         unknown.insert(name);
         continue;
@@ -443,14 +308,14 @@ absl::Status SeriesDiagnosis::Start() {
 }
 
 std::vector<const SeriesDiagnosis::Entry*> SeriesDiagnosis::CounterpartsOf(const Job& job) {
-  const Properties& sharp = *PropertiesOf(*job.sharp);
+  const KnownMetric& sharp = *PropertiesOf(*job.sharp);
   std::set<Identity> models;
   for (const v1::SeriesPoint& point : job.sharp->series.points()) models.insert(IdentityOf(point));
   std::vector<std::tuple<size_t, bool, int, std::string, const Entry*>> ranked;
   size_t most = 0;
   std::map<const Entry*, size_t> covered;
   for (const auto& [name, entry] : *job.metrics) {
-    const Properties* properties = PropertiesOf(entry);
+    const KnownMetric* properties = PropertiesOf(entry);
     if (properties == nullptr || !properties->metric.continuous) continue;
     std::set<Identity> both;
     for (const v1::SeriesPoint& point : entry.series.points()) {
@@ -462,7 +327,7 @@ std::vector<const SeriesDiagnosis::Entry*> SeriesDiagnosis::CounterpartsOf(const
   for (const auto& [name, entry] : *job.metrics) {
     const auto has = covered.find(&entry);
     if (has == covered.end()) continue;
-    const Properties* properties = PropertiesOf(entry);
+    const KnownMetric* properties = PropertiesOf(entry);
     const CurveMetric& metric = properties->metric;
     const auto named = std::find(sharp.counterparts.begin(), sharp.counterparts.end(), name);
     int rank = 5;
@@ -644,7 +509,7 @@ class SeriesDiagnosis::One {
   // What is only asked whether it agrees with the primary counterpart. Functions of the same
   // log-likelihoods are not asked: they know nothing more.
   void TakeOther(const Entry& entry) {
-    const Properties& properties = *whole_.PropertiesOf(entry);
+    const KnownMetric& properties = *whole_.PropertiesOf(entry);
     const bool is_same_evidence = entry.evidence && counterparts_.front()->evidence &&
                                   *entry.evidence == *counterparts_.front()->evidence;
     if (!properties.metric.uses_wrong_choices &&
@@ -916,14 +781,14 @@ class SeriesDiagnosis::One {
   SeriesDiagnosis& whole_;
   const Job& job_;
   const v1::Series& sharp_;
-  const Properties& properties_;
+  const KnownMetric& properties_;
   const bool by_loss_;
   const double level_;
   // Family, task and metric, for warnings.
   std::string name_;
   std::vector<const Entry*> counterparts_;
   // Of the primary one; null where there is none.
-  const Properties* counterpart_ = nullptr;
+  const KnownMetric* counterpart_ = nullptr;
   metrics::VerdictSeries series_;
   // In the order of the series' models.
   std::vector<const v1::SeriesPoint*> points_;

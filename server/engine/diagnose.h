@@ -19,6 +19,7 @@
 #include "metrics/registry/metric_info.h"
 #include "mirage/v1/emergence.pb.h"
 #include "server/engine/engine.h"
+#include "server/engine/metric_properties.h"
 #include "server/engine/run_points.h"
 #include "server/engine/sample_evidence.h"
 
@@ -111,7 +112,6 @@ class SeriesDiagnosis {
     // By its models.
     std::vector<v1::DiagnosedScale> scales;
   };
-  struct Properties;
   // Makes the next diagnosis.
   class One;
   struct Job {
@@ -129,15 +129,13 @@ class SeriesDiagnosis {
   static Identity IdentityOf(const v1::SeriesPoint& point);
   absl::Status Add(const v1::Series& series, std::optional<metrics::Evidence> evidence);
   // What is known of a metric; null where nothing is.
-  const Properties* PropertiesOf(const Entry& entry);
+  const KnownMetric* PropertiesOf(const Entry& entry);
   // The counterparts, the primary one first.
   std::vector<const Entry*> CounterpartsOf(const Job& job);
   double AxisOf(const v1::SeriesPoint& point) const;
 
   v1::DiagnoseOptions options_;
-  // By name and evidence.
-  std::map<std::pair<std::string, std::optional<metrics::Evidence>>, std::shared_ptr<Properties>>
-      properties_;
+  KnownMetrics known_;
   std::map<Key, Metrics> series_;
   std::map<Key, std::map<Identity, Samples>> samples_;
   // Held while their samples are looked at.

@@ -20,6 +20,9 @@ class EmergenceService final : public v1::EmergenceService::CallbackService {
       grpc::CallbackServerContext* context, const v1::ListSimulationPresetsRequest* request,
       v1::ListSimulationPresetsResponse* response) override;
 
+  grpc::ServerBidiReactor<v1::AnalyzeMetaRequest, v1::AnalyzeMetaResponse>* AnalyzeMeta(
+      grpc::CallbackServerContext* context) override;
+
  private:
   Engine* const engine_;
 };

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/service_channel.h"
@@ -101,6 +102,39 @@ TEST_F(EmergenceServiceTest, BadInputHasItsCode) {
   v1::DiagnoseSeriesRequest forecast;
   forecast.mutable_options()->add_predict_at(-1);
   EXPECT_EQ(Call({forecast, ExactMatch()}, &responses).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(EmergenceServiceTest, MetaIsProgressWarningsTripletsAndASummary) {
+  const auto call = [&](const std::vector<v1::AnalyzeMetaRequest>& requests,
+                        std::vector<v1::AnalyzeMetaResponse>* responses) {
+    grpc::ClientContext context;
+    auto stream = stub_->AnalyzeMeta(&context);
+    for (const v1::AnalyzeMetaRequest& request : requests) {
+      if (!stream->Write(request)) break;
+    }
+    stream->WritesDone();
+    v1::AnalyzeMetaResponse response;
+    while (stream->Read(&response)) responses->push_back(response);
+    return stream->Finish();
+  };
+  std::vector<v1::AnalyzeMetaRequest> requests(3);
+  requests[0].mutable_options()->set_seed(1);
+  *requests[1].mutable_series() = ExactMatch().series();
+  *requests[2].mutable_series() = SeriesOf("unheard_of", [](double nll) { return nll; }).series();
+  std::vector<v1::AnalyzeMetaResponse> responses;
+  const grpc::Status status = call(requests, &responses);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  const size_t n = responses.size();
+  ASSERT_GE(n, 4);
+  EXPECT_EQ(responses[n - 4].progress().n_done(), 1);
+  EXPECT_THAT(responses[n - 3].warning(), HasSubstr("unheard_of"));
+  EXPECT_EQ(responses[n - 2].triplet().metric(), "exact_match");
+  EXPECT_EQ(responses[n - 1].summary().n_evaluated(), 1);
+  std::swap(requests[0], requests[1]);
+  EXPECT_EQ(call(requests, &responses).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(call({}, &responses).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(call({v1::AnalyzeMetaRequest()}, &responses).error_code(),
             grpc::StatusCode::INVALID_ARGUMENT);
 }
 
