@@ -236,7 +236,7 @@ void AddDiagnose(CLI::App& app, DiagnoseOptions& options) {
 
 void AddMeta(CLI::App& app, MetaOptions& options) {
   CLI::App* meta = app.add_subcommand(
-      "meta", "Under which metrics curves look emergent: many tasks, metrics and families");
+      "meta", "Under which metrics curves look emergent, over many tasks and families");
   meta->footer(
       "Examples:\n"
       "  mirage meta --series published.csv            shares by metric, sharp against continuous\n"

@@ -3,9 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <string>
 #include <vector>
@@ -204,28 +202,6 @@ TEST(MetaAnalysisTest, AnyDependenceIsStricter) {
   for (size_t i = 0; i < series.size(); ++i) {
     EXPECT_GT(*by->triplets[i].q_value, *bh->triplets[i].q_value);
   }
-}
-
-// The size of BIG-Bench's analysis: --gtest_also_run_disabled_tests shows what the header states.
-TEST(MetaAnalysisTest, DISABLED_TimeOf88000) {
-  std::vector<MetaSeries> series;
-  CounterRng rng(5, 1);
-  for (int i = 0; i < 88'000; ++i) {
-    MetaSeries one = ToyOf(i % 40 < 6 ? "em" : "m" + std::to_string(i % 40), i / 400, 1);
-    one.points.resize(5 + static_cast<size_t>(i) % 4);
-    if (i % 40 >= 6) {
-      for (size_t k = 0; k < one.points.size(); ++k) {
-        one.points[k].value =
-            DrawValue(0.1 + 0.1 * static_cast<double>(k), one.points[k], Scatter(), rng);
-      }
-    }
-    series.push_back(std::move(one));
-  }
-  const auto begin = std::chrono::steady_clock::now();
-  const auto result = Analyze(series, {.threads = 2});
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  ASSERT_TRUE(result.ok());
-  std::printf("%.1f s, %d emergent\n", took.count(), static_cast<int>(result->n_emergent));
 }
 
 }  // namespace

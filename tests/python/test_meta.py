@@ -1,4 +1,4 @@
-"""`mirage meta` end to end: a small table, the same bytes by a sidecar, exit codes; published data."""
+"""`mirage meta` end to end: a small table, a sidecar's bytes, exit codes; published data."""
 
 from __future__ import annotations
 
