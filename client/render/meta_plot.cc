@@ -122,7 +122,9 @@ std::string MetaPlotSvg(const v1::MetaAnalysis& analysis) {
     y += 14;
   }
 
-  for (double tick = kLowest; tick <= highest * 1.001; tick *= 10) {
+  const int n_ticks = 1 + static_cast<int>(std::floor(std::log10(highest * 1.001 / kLowest)));
+  for (int i = 0; i < n_ticks; ++i) {
+    const double tick = kLowest * std::pow(10, i);
     out += fmt::format(
         "<line x1=\"{0:.1f}\" y1=\"{1:g}\" x2=\"{0:.1f}\" y2=\"{2:g}\" stroke=\"{3}\"/>\n",
         at(tick), kTop, bottom, kGrid);

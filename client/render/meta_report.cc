@@ -58,6 +58,7 @@ std::vector<Cells> TripletRows(const v1::MetaAnalysis& analysis) {
   });
   if (emergent.size() > kShownTriplets) emergent.resize(kShownTriplets);
   std::vector<Cells> rows;
+  rows.reserve(emergent.size());
   for (const v1::MetaTriplet* one : emergent) {
     rows.push_back({SafeText(one->family()), TripletTaskText(*one), SafeText(one->metric()),
                     std::to_string(one->n_scales()), Short(one->emergence_score()),

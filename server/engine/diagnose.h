@@ -140,8 +140,6 @@ class SeriesDiagnosis {
   std::map<Key, std::map<Identity, Samples>> samples_;
   // Held while their samples are looked at.
   std::vector<std::shared_ptr<const ScoredRun>> runs_;
-  // Models that have a place on the axis, or not.
-  size_t n_without_axis_ = 0;
   size_t n_points_ = 0;
   size_t n_parts_ = 0;
   std::vector<Job> jobs_;
