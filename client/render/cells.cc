@@ -44,6 +44,29 @@ std::string CsvCell(std::string_view raw) {
 
 std::string CsvNumber(double value) { return fmt::format("{}", value); }
 
+std::string XmlText(std::string_view text) {
+  std::string out;
+  for (const char c : SafeText(text)) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
 std::string MarkdownCell(std::string_view text) {
   std::string out;
   for (const char c : SafeText(text)) {

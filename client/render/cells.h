@@ -1,4 +1,4 @@
-// Numbers and names as they stand in a table for people, in Markdown and in CSV.
+// Numbers and names as they stand in a table for people, in Markdown, CSV and XML.
 #ifndef MIRAGE_CLIENT_RENDER_CELLS_H_
 #define MIRAGE_CLIENT_RENDER_CELLS_H_
 
@@ -28,6 +28,9 @@ std::string_view AxisName(std::string_view x_axis);
 std::string CsvCell(std::string_view raw);
 // All the digits that tell the number from others; "inf", "-inf", "nan".
 std::string CsvNumber(double value);
+
+// Text for XML, inside an element or an attribute in double quotes; made safe for a terminal.
+std::string XmlText(std::string_view text);
 
 // Text that Markdown shows as it is, also inside a table; made safe for a terminal.
 std::string MarkdownCell(std::string_view text);

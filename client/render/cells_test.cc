@@ -18,6 +18,11 @@ TEST(CellsTest, DecimalsShowTwoDigitsOfTheError) {
   for (const double none : {0.0, -1.0, kInfinity, kNaN}) EXPECT_EQ(DecimalsFor(none), 4);
 }
 
+TEST(CellsTest, NothingOfATextIsMarkup) {
+  EXPECT_EQ(XmlText("a<b> & \"c\""), "a&lt;b&gt; &amp; &quot;c&quot;");
+  EXPECT_EQ(XmlText("</script>"), "&lt;/script&gt;");
+}
+
 TEST(CellsTest, AxesHaveNames) {
   EXPECT_EQ(AxisName("parameters"), "Scale");
   EXPECT_EQ(AxisName("tokens"), "Tokens");

@@ -344,29 +344,6 @@ constexpr std::string_view kBreakColor = "#8c4a86";
 // Models whose numbers a description spells out.
 constexpr int kDescribedModels = 32;
 
-std::string Xml(std::string_view text) {
-  std::string out;
-  for (const char c : SafeText(text)) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
-
 std::string_view VerdictInk(Diagnosis::Verdict verdict) {
   switch (verdict) {
     case Diagnosis::MIRAGE:
@@ -444,7 +421,7 @@ class Svg {
     if (style.anchor != Anchor::kStart) {
       body_ += fmt::format(" text-anchor=\"{}\"", kAnchors[static_cast<int>(style.anchor)]);
     }
-    body_ += fmt::format(">{}</text>\n", Xml(text));
+    body_ += fmt::format(">{}</text>\n", XmlText(text));
   }
 
   void Line(double x1, double y1, double x2, double y2, std::string_view attributes) {
@@ -508,7 +485,7 @@ class Figure {
   void Draw(double left, double top, Svg& svg) {
     left_ = left;
     svg.Append(fmt::format("<g role=\"group\" aria-label=\"{}: {}\">\n",
-                           Xml(VerdictText(diagnosis_)), Xml(SeriesText(diagnosis_))));
+                           XmlText(VerdictText(diagnosis_)), XmlText(SeriesText(diagnosis_))));
     DrawTitles(top, svg);
     top += TitleHeight();
     if (curves_.IsEmpty()) {
@@ -1052,7 +1029,7 @@ std::string CurvePlotSvg(const v1::DiagnoseReport& report) {
       "font-family=\"sans-serif\">\n"
       "<title id=\"title\">{2}</title>\n<desc id=\"description\">{3}</desc>\n"
       "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n{4}</svg>\n",
-      kWidth, std::ceil(top), Xml(title), Xml(description), svg.body());
+      kWidth, std::ceil(top), XmlText(title), XmlText(description), svg.body());
 }
 
 std::string CurvePlotText(const v1::DiagnoseReport& report, const PlotTextOptions& options) {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "client/render/cells.h"
 #include "client/render/meta_report.h"
 #include "client/render/terminal_text.h"
 
@@ -32,29 +33,6 @@ constexpr std::string_view kSharpColor = "#c2500a";
 constexpr std::string_view kContinuousColor = "#00785a";
 constexpr std::string_view kNeitherColor = "#5b4a8a";
 
-std::string Xml(std::string_view text) {
-  std::string out;
-  for (const char c : SafeText(text)) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
-
 std::string_view ColorOf(bool sharp, bool continuous) {
   return sharp ? kSharpColor : continuous ? kContinuousColor : kNeitherColor;
 }
@@ -62,7 +40,7 @@ std::string_view ColorOf(bool sharp, bool continuous) {
 std::string Text(double x, double y, std::string_view text, double size, std::string_view ink,
                  std::string_view more = "") {
   return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" font-size=\"{:g}\" fill=\"{}\"{}>{}</text>\n",
-                     x, y, size, ink, more, Xml(text));
+                     x, y, size, ink, more, XmlText(text));
 }
 
 std::string MarkOf(double x, double y, std::string_view color, bool is_emergent) {
@@ -106,14 +84,14 @@ std::string MetaPlotSvg(const v1::MetaAnalysis& analysis) {
   std::string out = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0:g}\" height=\"{1:g}\" viewBox=\"0 0 "
       "{0:g} {1:g}\" font-family=\"system-ui, sans-serif\" role=\"img\">\n<title>{2}</title>\n",
-      kWidth, height, Xml(title));
+      kWidth, height, XmlText(title));
   std::string described = OddsRatioText(analysis.odds_ratio());
   for (const v1::MetricShare& share : analysis.metrics()) {
     described += fmt::format(" {} ({}): {} of {}.", share.metric(),
                              MetricKind(share.sharp(), share.continuous()), share.n_emergent(),
                              share.n_evaluated());
   }
-  out += fmt::format("<desc>{}</desc>\n", Xml(described));
+  out += fmt::format("<desc>{}</desc>\n", XmlText(described));
   out += fmt::format("<rect width=\"{:g}\" height=\"{:g}\" fill=\"#ffffff\"/>\n", kWidth, height);
   out += Text(kMargin, 30, title, 17, kInk, " font-weight=\"bold\"");
   double y = 48;
