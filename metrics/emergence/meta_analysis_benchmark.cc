@@ -51,7 +51,7 @@ std::vector<MetaSeries> Series(size_t most) {
 }
 
 // Arguments: threads, and the most sizes of a series.
-void BM_MetaAnalysis(benchmark::State& state) {
+void BmMetaAnalysis(benchmark::State& state) {
   const std::vector<MetaSeries> series = Series(static_cast<size_t>(state.range(1)));
   for (auto _ : state) {
     auto analysis = MetaAnalyzer::Create(series, {.threads = static_cast<int>(state.range(0))});
@@ -63,7 +63,7 @@ void BM_MetaAnalysis(benchmark::State& state) {
   }
   state.counters["series"] = static_cast<double>(series.size());
 }
-BENCHMARK(BM_MetaAnalysis)
+BENCHMARK(BmMetaAnalysis)
     ->Args({1, 8})
     ->Args({2, 8})
     ->Args({2, 12})

@@ -137,6 +137,7 @@ TEST(MetaAnalysisTest, StraightLinesAreNotEmergent) {
 
 TEST(MetaAnalysisTest, AnyNumberOfThreadsGivesTheSameBits) {
   std::vector<MetaSeries> series;
+  series.reserve(40);
   for (int task = 0; task < 40; ++task) series.push_back(ToyOf("em", task, 9));
   const auto one = Analyze(series, {.seed = 4, .threads = 1});
   const auto many = Analyze(series, {.seed = 4, .threads = 7});
@@ -196,6 +197,7 @@ TEST(MetaAnalysisTest, BadInputIsNamed) {
 // The stricter correction finds nothing that the other does not.
 TEST(MetaAnalysisTest, AnyDependenceIsStricter) {
   std::vector<MetaSeries> series;
+  series.reserve(20);
   for (int task = 0; task < 20; ++task) series.push_back(ToyOf("em", task, 2));
   const auto bh = Analyze(series, {});
   const auto by = Analyze(series, {.any_dependence = true});

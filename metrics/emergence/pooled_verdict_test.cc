@@ -130,6 +130,7 @@ TEST(PooledVerdictTest, LengthsThatDoNotMatterAreNoComposition) {
 TEST(PooledVerdictTest, WithOneLengthNothingIsTested) {
   // Two numbers of shots.
   std::vector<VerdictSeries> series;
+  series.reserve(2);
   for (int shots = 0; shots < 2; ++shots) {
     series.push_back(SeriesOf(
         5, FourScales(), PaperNll, [](double scale) { return 5 * PaperNll(scale); }, 1000));
@@ -174,6 +175,7 @@ TEST(PooledVerdictTest, NothingSudden) {
 
 TEST(PooledVerdictTest, MoreScalesTestTheBreak) {
   std::vector<double> scales;
+  scales.reserve(9);
   for (int i = 0; i < 9; ++i) scales.push_back(1e8 * std::pow(2.5, i));
   // Flat, then steep.
   const auto broken = [&](double scale) {

@@ -148,6 +148,7 @@ TEST_F(SampleEvidenceTest, TokensComeBeforeGeneratedText) {
 
 TEST_F(SampleEvidenceTest, TooFewModelsOrItemsHaveNoPositions) {
   std::vector<ModelSamples> models;
+  models.reserve(5);
   for (int i = 0; i < 4; ++i) models.push_back({.task = Generated(0)});
   models.push_back({});
   EXPECT_THAT(PositionsOf(models), IsEmpty());
