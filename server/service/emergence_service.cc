@@ -196,6 +196,8 @@ class MetaReactor final : public SeriesReactor<v1::AnalyzeMetaRequest, v1::Analy
           if (absl::Status status = Create({}); !status.ok()) return status;
         }
         return meta_->Add(request_.series());
+      case v1::AnalyzeMetaRequest::kRun:
+        return absl::UnimplementedError("run: send series");
       case v1::AnalyzeMetaRequest::PART_NOT_SET:
         break;
     }
