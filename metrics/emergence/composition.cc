@@ -82,46 +82,30 @@ PredictedShare ShareInterval(const std::vector<double>& ps, std::optional<double
   return share;
 }
 
-double AllTokensGamma(double u, double cv) {
-  const double square = cv * cv;
-  if (u * square < 1e-8) return std::exp(-u);
-  return std::exp(-std::log1p(u * square) / square);
-}
-
-double AllTokensLogNormal(double u, double cv) {
-  const double sigma2 = std::log1p(cv * cv);
-  const double sigma = std::sqrt(sigma2);
-  if (sigma < 1e-6) return std::exp(-u);
-  // Trapezoids in the normal number: the integrand is analytic, and 33 points from -8 to 8 give
-  // 1e-9.
-  constexpr int kHalf = 64;
-  constexpr double kStep = 8.0 / kHalf;
-  double sum = 0;
-  double weights = 0;
-  for (int i = -kHalf; i <= kHalf; ++i) {
-    const double z = i * kStep;
-    const double weight = std::exp(-z * z / 2);
-    sum += weight * std::exp(-u * std::exp(sigma * z - sigma2 / 2));
-    weights += weight;
+PredictedShare PredictAllTokens(const AllTokensInput& input,
+                                std::span<const ItemDifficulty> difficulties, double level) {
+  const auto share_of = [&](const ItemDifficulty& difficulty, double q) {
+    if (input.of == AllTokensOf::kNll) {
+      return input.ceiling * AllTokens(difficulty, input.length * q);
+    }
+    // Where no NLL leaves so few right units, as many items are easy as there are right ones.
+    constexpr double kLargest = 1e6;
+    const double r = NllOfShare(difficulty, std::exp(-q)).value_or(kLargest);
+    return input.ceiling * AllTokens(difficulty, input.length * r);
+  };
+  PredictedShare share = {.value = 0, .lower = 1, .upper = 0};
+  std::vector<double> ps;
+  for (const ItemDifficulty& difficulty : difficulties) {
+    ps.clear();
+    for (const double z : NormalParts()) {
+      ps.push_back(share_of(difficulty, std::exp(input.log_q + input.sd * z)));
+    }
+    const PredictedShare one = ShareInterval(ps, input.n, level);
+    share.lower = std::min(share.lower, one.lower);
+    share.upper = std::max(share.upper, one.upper);
+    share.value += share_of(difficulty, std::exp(input.log_q));
   }
-  return sum / weights;
-}
-
-PredictedShare PredictAllTokens(const AllTokensInput& input, double level) {
-  std::vector<double> gamma;
-  std::vector<double> log_normal;
-  for (const double z : NormalParts()) {
-    const double u = input.length * std::exp(input.log_q + input.sd * z);
-    gamma.push_back(input.ceiling * AllTokensGamma(u, input.cv));
-    log_normal.push_back(input.ceiling * AllTokensLogNormal(u, input.cv));
-  }
-  const PredictedShare one = ShareInterval(gamma, input.n, level);
-  const PredictedShare other = ShareInterval(log_normal, input.n, level);
-  const double u = input.length * std::exp(input.log_q);
-  PredictedShare share;
-  share.value = input.ceiling * (AllTokensGamma(u, input.cv) + AllTokensLogNormal(u, input.cv)) / 2;
-  share.lower = std::min(one.lower, other.lower);
-  share.upper = std::max(one.upper, other.upper);
+  share.value /= static_cast<double>(difficulties.size());
   return share;
 }
 

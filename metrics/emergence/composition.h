@@ -7,6 +7,8 @@
 #include <span>
 #include <vector>
 
+#include "metrics/emergence/item_spread.h"
+
 namespace mirage::metrics {
 
 // How the sharp metric follows from the counterpart, mechanically: nothing is fitted to the sharp
@@ -21,14 +23,6 @@ enum class Composition : uint8_t {
   // MODERATE. (PredictArgmax takes the margins for normal.)
   kArgmax,
 };
-
-// E[exp(-u G)] over items whose relative difficulty G has mean 1 and this coefficient of variation:
-// (1 + u cv^2)^(-1 / cv^2) where G is gamma. u >= 0, cv >= 0; exp(-u) at cv = 0.
-double AllTokensGamma(double u, double cv);
-
-// The same where G is log-normal: by quadrature, to 1e-9. The two bound what means and spreads
-// leave open: the gamma has more easy items, the log-normal fewer.
-double AllTokensLogNormal(double u, double cv);
 
 // Where the sharp metric should lie.
 struct PredictedShare {
@@ -46,25 +40,36 @@ std::span<const double> NormalParts();
 // is left at 0.
 PredictedShare ShareInterval(const std::vector<double>& ps, std::optional<double> n, double level);
 
-// The law's prediction of ln(mean NLL per unit) for one model, and what turns it into a share.
+// What q is.
+enum class AllTokensOf : uint8_t {
+  // The mean NLL of a unit.
+  kNll,
+  // -ln(mean share of right units): of an edit distance.
+  kShareRight,
+};
+
+// The law's prediction of ln q for one model, and what turns it into a share.
 struct AllTokensInput {
+  AllTokensOf of = AllTokensOf::kNll;
   // Mean of ln q, and standard deviation of law and scatter together.
   double log_q = 0;
   double sd = 0;
-  // Units (tokens) a target, > 0: u = length * q.
+  // Units (tokens) a target, > 0.
   double length = 1;
-  // Of the items' NLL.
-  double cv = 0;
   // Items that the share is measured on; absent: infinitely many.
   std::optional<double> n;
   // The metric's value where everything is right (1, or less with wrong golds) and by guessing.
   double ceiling = 1;
 };
 
-// The predictive interval of the measured share, of this level: over the law's uncertainty and the
-// scatter (normal in ln q), the two distributions of difficulty, and binomial sampling. O(1), some
-// microseconds.
-PredictedShare PredictAllTokens(const AllTokensInput& input, double level);
+// The predictive interval of the measured share, of this level, over the law's uncertainty and the
+// scatter (normal in ln q) and binomial sampling: from the least to the largest under one of these
+// distributions of the items' difficulty (not empty); `value` is the mean over them. Of the NLL the
+// share is E[exp(-length q G)]. Of right units, the items' chances to have a unit right are
+// exp(-r G), r such that their mean is exp(-q): the share is E[exp(-length r G)]. Some 20
+// microseconds for each distribution, ten times as many where r is to be found.
+PredictedShare PredictAllTokens(const AllTokensInput& input,
+                                std::span<const ItemDifficulty> difficulties, double level);
 
 // P(margin > 0) of a normal margin with this mean (uncertain by mean_sd) and spread over items,
 // mixed with chance: the same interval.

@@ -1,6 +1,6 @@
 #include "metrics/emergence/composition.h"
 
-#include <algorithm>
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -11,46 +11,7 @@
 namespace mirage::metrics {
 namespace {
 
-TEST(CompositionTest, WithoutSpreadItIsThePower) {
-  for (const double u : {0.0, 0.1, 3.0, 50.0}) {
-    EXPECT_NEAR(AllTokensGamma(u, 0), std::exp(-u), 1e-12);
-    EXPECT_NEAR(AllTokensLogNormal(u, 0), std::exp(-u), 1e-12);
-  }
-}
-
-// E[exp(-u G)] as a sum over a fine grid of G's quantiles: slow and obvious.
-TEST(CompositionTest, AgreesWithSummingOverItems) {
-  constexpr int kItems = 200'000;
-  for (const double cv : {0.3, 1.0, 1.5}) {
-    const double sigma2 = std::log1p(cv * cv);
-    for (const double u : {0.2, 1.0, 5.0}) {
-      double log_normal = 0;
-      for (int i = 0; i < kItems; ++i) {
-        const double z = NormalQuantile((i + 0.5) / kItems);
-        log_normal += std::exp(-u * std::exp(std::sqrt(sigma2) * z - sigma2 / 2)) / kItems;
-      }
-      EXPECT_NEAR(AllTokensLogNormal(u, cv), log_normal, 2e-7) << u << " " << cv;
-      // The gamma's density, shape 1 / cv^2 and mean 1, in ln g: a smooth sum.
-      const double k = 1 / (cv * cv);
-      double gamma = 0;
-      double mass = 0;
-      for (double t = -60; t < 6; t += 1e-3) {
-        const double g = std::exp(t);
-        const double density = std::exp(k * (t - g));
-        gamma += density * std::exp(-u * g);
-        mass += density;
-      }
-      EXPECT_NEAR(AllTokensGamma(u, cv), gamma / mass, 1e-9) << u << " " << cv;
-    }
-  }
-}
-
-TEST(CompositionTest, EasyItemsKeepTheShareUp) {
-  // Jensen: spread only helps; more of it, more.
-  EXPECT_GT(AllTokensGamma(5, 1), AllTokensLogNormal(5, 1));
-  EXPECT_GT(AllTokensLogNormal(5, 1), std::exp(-5));
-  EXPECT_GT(AllTokensGamma(5, 1.5), AllTokensGamma(5, 1));
-}
+constexpr std::array kAlike = {ItemDifficulty{}};
 
 // 4000 simulated shares: the interval of 90 % must hold 90 % and more (two distributions are
 // bracketed), not much more. At 90 % the share's standard error is 0.5 %: four of them below is a
@@ -58,8 +19,8 @@ TEST(CompositionTest, EasyItemsKeepTheShareUp) {
 TEST(CompositionTest, TheIntervalHoldsWhatItSays) {
   CounterRng rng(5, 0);
   for (const double log_q : {-2.5, -1.2, -0.5}) {
-    const AllTokensInput input = {.log_q = log_q, .sd = 0.08, .length = 5, .cv = 0, .n = 300};
-    const PredictedShare predicted = PredictAllTokens(input, 0.9);
+    const AllTokensInput input = {.log_q = log_q, .sd = 0.08, .length = 5, .n = 300};
+    const PredictedShare predicted = PredictAllTokens(input, kAlike, 0.9);
     EXPECT_NEAR(predicted.value, std::exp(-5 * std::exp(log_q)), 1e-12);
     int inside = 0;
     constexpr int kDraws = 4000;
@@ -78,10 +39,53 @@ TEST(CompositionTest, TheIntervalHoldsWhatItSays) {
 
 TEST(CompositionTest, WithoutACountOnlyTheLawIsUncertain) {
   const PredictedShare predicted =
-      PredictAllTokens({.log_q = -1, .sd = 0.1, .length = 3, .cv = 0}, 0.9);
+      PredictAllTokens({.log_q = -1, .sd = 0.1, .length = 3}, kAlike, 0.9);
   const double z = NormalQuantile(0.95);
   EXPECT_NEAR(predicted.lower, std::exp(-3 * std::exp(-1 + 0.1 * z)), 2e-3);
   EXPECT_NEAR(predicted.upper, std::exp(-3 * std::exp(-1 - 0.1 * z)), 2e-3);
+}
+
+// Items whose chances to have a token right differ, counted one by one.
+TEST(CompositionTest, RightTokensComposeToAllRight) {
+  constexpr std::array kSpread = {ItemDifficulty{ItemSpread::kGamma, 0.7}};
+  constexpr double kNll = 0.4;
+  constexpr int kTokens = 6;
+  double mean = 0;
+  double all = 0;
+  double mass = 0;
+  for (double t = -30; t < 3; t += 1e-3) {
+    const double g = std::exp(t);
+    const double weight = std::exp((t - g) / (0.7 * 0.7));
+    mass += weight;
+    mean += weight * std::exp(-kNll * g);
+    all += weight * std::pow(std::exp(-kNll * g), kTokens);
+  }
+  const PredictedShare predicted = PredictAllTokens({.of = AllTokensOf::kShareRight,
+                                                     .log_q = std::log(-std::log(mean / mass)),
+                                                     .length = kTokens,
+                                                     .n = 500},
+                                                    kSpread, 0.9);
+  EXPECT_NEAR(predicted.value, all / mass, 1e-6);
+  // A mean NLL of that size is another thing.
+  EXPECT_LT(
+      predicted.value,
+      PredictAllTokens({.log_q = std::log(-std::log(mean / mass)), .length = kTokens, .n = 500},
+                       kSpread, 0.9)
+              .value -
+          0.005);
+}
+
+TEST(CompositionTest, TheBandHoldsThoseOfAllSpreads) {
+  constexpr std::array kTwo = {ItemDifficulty{ItemSpread::kPair, 0.7},
+                               ItemDifficulty{ItemSpread::kBeta30, 0.7}};
+  const AllTokensInput input = {.log_q = 0, .sd = 0.05, .length = 4, .n = 2000};
+  const PredictedShare both = PredictAllTokens(input, kTwo, 0.9);
+  const PredictedShare few = PredictAllTokens(input, {kTwo.data(), 1}, 0.9);
+  const PredictedShare many = PredictAllTokens(input, {kTwo.data() + 1, 1}, 0.9);
+  EXPECT_LT(few.upper, many.lower);
+  EXPECT_EQ(both.lower, few.lower);
+  EXPECT_EQ(both.upper, many.upper);
+  EXPECT_DOUBLE_EQ(both.value, (few.value + many.value) / 2);
 }
 
 TEST(CompositionTest, MarginsAreTakenAsNormal) {

@@ -222,7 +222,8 @@ class Pool {
     input.sd = sd;
     input.length = number.length;
     input.n = number.n;
-    PredictedShare share = PredictAllTokens(input, level);
+    constexpr std::array kAlike = {ItemDifficulty{}};
+    PredictedShare share = PredictAllTokens(input, kAlike, level);
     if (!number.n) {
       share.lower = std::max(0.0, share.lower - kUnknownResolution);
       share.upper = std::min(1.0, share.upper + kUnknownResolution);

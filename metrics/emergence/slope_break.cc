@@ -41,6 +41,8 @@ constexpr std::array<double, 2> kFallWidths = {0.5, 2};
 // Most places of a rise, and of a fall.
 constexpr size_t kMaxRisePlaces = 24;
 constexpr size_t kMaxFallPlaces = 8;
+// Steepest slope of y, to the worse, with which a step's law may end.
+constexpr double kMostEndSlope = 0.05;
 // Cells that weigh less than exp(-this) of the heaviest are dropped.
 constexpr double kDropped = 14;
 // Between 10 and 90 % of a logistic function, in its scale: 2 ln 9.
@@ -133,14 +135,23 @@ class LineOut {
   double square_ = 0;
 };
 
-// The classical test: a line against a hinge at the best of the knots.
+// The classical tests: a line against a hinge at the best of the knots, and a line with a fall
+// against one that also has a rise before it.
 class HingeTest {
  public:
-  HingeTest(std::vector<double> x, std::vector<double> variance, std::vector<double> knots)
-      : x_(std::move(x)), variance_(std::move(variance)), knots_(std::move(knots)) {
+  HingeTest(std::vector<double> x, std::vector<double> variance, std::vector<double> knots,
+            std::vector<double> fall_knots)
+      : x_(std::move(x)),
+        variance_(std::move(variance)),
+        knots_(std::move(knots)),
+        fall_knots_(std::move(fall_knots)) {
     for (const double knot : knots_) {
       std::vector<double>& basis = basis_.emplace_back();
       for (const double at : x_) basis.push_back(-std::max(0.0, at - knot));
+    }
+    for (const double knot : fall_knots_) {
+      std::vector<double>& basis = fall_basis_.emplace_back();
+      for (const double at : x_) basis.push_back(std::max(0.0, at - knot));
     }
   }
 
@@ -148,6 +159,8 @@ class HingeTest {
     double f = 0;
     double knot = 0;
     double rise = 0;
+    // Of the second test.
+    double step_f = 0;
     // Of the line, at the mean of x.
     double intercept = 0;
     double slope = 0;
@@ -186,6 +199,7 @@ class HingeTest {
         result.rise = hy / hh;
       }
     }
+    result.step_f = StepF(y, line, rss0);
     return result;
   }
 
@@ -193,6 +207,55 @@ class HingeTest {
   const std::vector<double>& variance() const { return variance_; }
 
  private:
+  // F of a rise before a fall, against a fall alone wherever that fits best: 0 where there are too
+  // few models, or nothing is gained.
+  double StepF(std::span<const double> y, const LineOut& line, double rss0) const {
+    const double df = static_cast<double>(x_.size()) - 4;
+    if (df < 2 || fall_knots_.empty()) return 0;
+    struct Projected {
+      std::pair<double, double> line;
+      double square = 0;
+      double y = 0;
+    };
+    const auto line_y = line.Line(y);
+    const auto project = [&](const std::vector<double>& basis) {
+      const auto of_line = line.Line(basis);
+      return Projected{of_line, line.Product(basis, basis, of_line, of_line),
+                       line.Product(basis, y, of_line, line_y)};
+    };
+    std::vector<Projected> falls;
+    double smooth = rss0;
+    for (const std::vector<double>& basis : fall_basis_) {
+      const Projected fall = falls.emplace_back(project(basis));
+      if (fall.square > 0 && fall.y > 0) {
+        smooth = std::min(smooth, rss0 - fall.y * fall.y / fall.square);
+      }
+    }
+    double least = smooth;
+    for (size_t k = 0; k < knots_.size(); ++k) {
+      const Projected rise = project(basis_[k]);
+      for (size_t j = 0; j < fall_knots_.size(); ++j) {
+        if (!(fall_knots_[j] > knots_[k])) continue;
+        const Projected& fall = falls[j];
+        const double cross = line.Product(basis_[k], fall_basis_[j], rise.line, fall.line);
+        const double determinant = rise.square * fall.square - cross * cross;
+        if (!(determinant > 1e-12 * rise.square * fall.square)) continue;
+        const double by_rise = (fall.square * rise.y - cross * fall.y) / determinant;
+        const double by_fall = (rise.square * fall.y - cross * rise.y) / determinant;
+        if (!(by_rise > 0 && by_fall > 0)) continue;
+        // A law that gets worse in the end is one model off the law, or two.
+        const double slope =
+            line_y.second - by_rise * (rise.line.second + 1) - by_fall * (fall.line.second - 1);
+        if (slope > kMostEndSlope) continue;
+        least = std::min(least, rss0 - by_rise * rise.y - by_fall * fall.y);
+      }
+    }
+    const double gain = smooth - least;
+    if (gain <= 1e-20 * line.one() || gain <= 1e-12 * rss0) return 0;
+    const double rest = std::max(0.0, least);
+    return rest > 1e-12 * rss0 ? gain / (rest / df) : kInf;
+  }
+
   // Variance beyond the sampling variances that makes the weighted residuals of the line as large
   // as they should be (Paule and Mandel 1982); at least a little, so that weights are finite.
   double ScatterOfLine(std::span<const double> y) const {
@@ -218,8 +281,29 @@ class HingeTest {
   std::vector<double> x_;
   std::vector<double> variance_;
   std::vector<double> knots_;
+  std::vector<double> fall_knots_;
   std::vector<std::vector<double>> basis_;
+  std::vector<std::vector<double>> fall_basis_;
 };
+
+// p-value of the better of several one-sided tests of the same replicates (Westfall and Young 1993,
+// algorithm 2.5): `tests` has one column a test, the one that was seen first in each.
+double BetterOf(const std::vector<std::vector<double>>& tests) {
+  const size_t n = tests.front().size();
+  std::vector<size_t> best(n, n);
+  for (const std::vector<double>& test : tests) {
+    std::vector<double> sorted = test;
+    std::sort(sorted.begin(), sorted.end());
+    for (size_t i = 0; i < n; ++i) {
+      // How many are at least as large, itself among them.
+      const auto below = std::lower_bound(sorted.begin(), sorted.end(), test[i]) - sorted.begin();
+      best[i] = std::min(best[i], n - static_cast<size_t>(below));
+    }
+  }
+  const auto as_good =
+      std::count_if(best.begin(), best.end(), [&](size_t rank) { return rank <= best.front(); });
+  return static_cast<double>(as_good) / static_cast<double>(n);
+}
 
 // A normal number for each call.
 double DrawNormal(CounterRng& rng) {
@@ -549,7 +633,13 @@ class SlopeBreak::Fitter {
       x.push_back(point.x);
       variance.push_back(point.variance);
     }
-    return HingeTest(std::move(x), std::move(variance), Knots(DistinctScales(kept)));
+    const std::vector<double> scales = DistinctScales(kept);
+    std::vector<double> falls;
+    // Of a step's fall the law after it needs two scales, too.
+    if (scales.size() > kBreakScalesAfter) {
+      falls = PlacesBetween(scales, 1, scales.size() - kBreakScalesAfter, kMaxRisePlaces);
+    }
+    return HingeTest(std::move(x), std::move(variance), Knots(scales), std::move(falls));
   }
 
   void Test(const BreakOptions& options) {
@@ -558,8 +648,12 @@ class SlopeBreak::Fitter {
     evidence_.sup_f = seen.f;
     evidence_.knot = seen.knot;
     evidence_.hinge_rise = seen.rise;
+    evidence_.step_f = seen.step_f;
     if (options.replicates > 0) {
-      int hits = 0;
+      std::vector<std::vector<double>> tests = {{seen.f}, {seen.step_f}};
+      for (std::vector<double>& column : tests) {
+        column.reserve(static_cast<size_t>(options.replicates) + 1);
+      }
       std::vector<double> drawn(y_.size());
       for (int replicate = 0; replicate < options.replicates; ++replicate) {
         CounterRng rng(options.seed, static_cast<uint64_t>(replicate));
@@ -567,9 +661,11 @@ class SlopeBreak::Fitter {
           drawn[i] = seen.intercept + seen.slope * (x_[i] - seen.mean_x) +
                      std::sqrt(points_[i].variance + seen.tau2) * DrawNormal(rng);
         }
-        if (test.Run(drawn).f >= seen.f) ++hits;
+        const HingeTest::Result result = test.Run(drawn);
+        tests[0].push_back(result.f);
+        tests[1].push_back(result.step_f);
       }
-      evidence_.p_value = (1.0 + hits) / (1.0 + options.replicates);
+      evidence_.p_value = BetterOf(tests);
     }
     evidence_.leave_one_out_rise = kInf;
     for (size_t i = 0; i < points_.size(); ++i) {

@@ -24,12 +24,16 @@
 // summed over a grid of c, w, d, v, tau and outliers; b and a have flat priors, D and E half-normal
 // ones of width 1.5, and half of the prior has no rise at all.
 //
-// Beside the posterior stands a classical test: the sup-F statistic of a hinge against a line, over
-// all knots with at least three scales before and two after, one-sided, its null distribution by
-// parametric bootstrap from the line. A knot is not identified under the null, so that neither a
+// Beside the posterior stands a classical test: the better of two sup-F statistics over all knots
+// with at least three scales before and two after, both one-sided: a hinge against a line; and a
+// step, which is a rise and a fall after it, against a line that has the fall alone (a curve that
+// drops from one plateau to another is hardly a hinge). The second one needs six models; a step
+// after which y rises is not looked at. The null distribution of the better one is that of
+// parametric bootstraps from the line. A knot is not identified under the null, so that neither a
 // chi-squared distribution nor AICc holds.
 //
-// Sources: Andrews (1993), Econometrica 61, 821-856 (sup tests with an unidentified knot);
+// Sources: Andrews (1993), Econometrica 61, 821-856 (sup tests with an unidentified knot); Westfall
+// and Young (1993), Resampling-Based Multiple Testing, algorithm 2.5 (the better of two tests);
 // Caballero et al. 2023 (arXiv 2210.14891) for smoothly broken laws; the window, the prior and the
 // thresholds are Mirage's own, calibrated in docs/calibration.md.
 #ifndef MIRAGE_METRICS_EMERGENCE_SLOPE_BREAK_H_
@@ -110,9 +114,11 @@ struct BreakEvidence {
   std::optional<size_t> outlier;
   double outlier_probability = 0;
 
-  // The sup-F statistic (>= 0, infinite for an exact hinge), its p-value in (0, 1], its knot in
-  // ln(scale), and the rise of the exponent there.
+  // The sup-F statistic of a hinge (>= 0, infinite for an exact one), its knot in ln(scale), and
+  // the rise of the exponent there; that of a step; and the p-value in (0, 1] of the better of
+  // both.
   double sup_f = 0;
+  double step_f = 0;
   double p_value = 1;
   double knot = 0;
   double hinge_rise = 0;

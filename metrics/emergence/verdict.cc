@@ -1,12 +1,14 @@
 #include "metrics/emergence/verdict.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <limits>
 #include <map>
 #include <numeric>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -20,6 +22,7 @@
 #include "metrics/emergence/curve.h"
 #include "metrics/emergence/curve_shape.h"
 #include "metrics/emergence/item_composition.h"
+#include "metrics/emergence/item_spread.h"
 #include "metrics/emergence/law_quantity.h"
 #include "metrics/emergence/part_breaks.h"
 #include "metrics/emergence/seed_modes.h"
@@ -42,8 +45,8 @@ constexpr double kBreakP = 0.05;
 constexpr double kUnknownScatter = 0.05;
 // Share of the rise up to which a curve has not taken off.
 constexpr double kBeforeTakeOff = 0.2;
-// Spread of items where no standard error tells it.
-constexpr double kUnknownCv = 0.7;
+// Spreads of items where no standard error tells it.
+constexpr std::array kUnknownCvs = {0.0, 0.25, 0.5, 0.75, 1.0};
 // Least share of the counterpart's fall that parts with breaks must carry together.
 constexpr double kMaterialShare = 0.25;
 constexpr double kRounding = 1e-9;
@@ -408,20 +411,6 @@ class Judgement {
     return absl::OkStatus();
   }
 
-  // Coefficient of variation of the items' counterpart, one for all scales: the middle one.
-  double ItemCv() const {
-    std::vector<double> cvs;
-    for (const VerdictModel& model : series_.models) {
-      const std::optional<double> n = model.counterpart_n ? model.counterpart_n : model.n;
-      if (!model.counterpart || !model.counterpart_error || !n || *model.counterpart == 0) continue;
-      if (scale_ != LawScale::kValue && scale_ != LawScale::kNegated) continue;
-      cvs.push_back(*model.counterpart_error * std::sqrt(*n) / std::abs(*model.counterpart));
-    }
-    if (cvs.empty()) return kUnknownCv;
-    std::nth_element(cvs.begin(), cvs.begin() + static_cast<ptrdiff_t>(cvs.size() / 2), cvs.end());
-    return cvs[cvs.size() / 2];
-  }
-
   // What counts for a composition of all tokens: units a target.
   std::optional<double> ComposedLength() const {
     if (series_.composition != Composition::kAllTokens) return std::nullopt;
@@ -429,17 +418,96 @@ class Judgement {
     return series_.target_length;
   }
 
+  // What ln q is the logarithm of. A mean probability or share of right units is no mean NLL.
+  AllTokensOf ComposedOf() const {
+    return scale_ == LawScale::kLogRest || scale_ == LawScale::kLogShare ? AllTokensOf::kShareRight
+                                                                         : AllTokensOf::kNll;
+  }
+
+  // Coefficient of variation of the items' NLL as one model's errors tell it.
+  std::optional<double> CvOf(const VerdictModel& model, ItemSpread spread, double length) const {
+    const std::optional<double> n = model.counterpart_n ? model.counterpart_n : model.n;
+    if (!model.counterpart || !model.counterpart_error || !n) return std::nullopt;
+    const double sd = *model.counterpart_error * std::sqrt(*n);
+    if (ComposedOf() == AllTokensOf::kNll) {
+      if (scale_ != LawScale::kValue && scale_ != LawScale::kNegated) return std::nullopt;
+      return *model.counterpart == 0 ? std::nullopt
+                                     : std::optional(sd / std::abs(*model.counterpart));
+    }
+    // Of right units the variance over items is that of counts, and more where items differ.
+    const auto quantity =
+        ToLawQuantity(*series_.counterpart, scale_, UnitLength(), *model.counterpart, std::nullopt);
+    if (!quantity.ok() || !(length > 1)) return std::nullopt;
+    const double mean = std::exp(-std::exp(quantity->log_q));
+    const CurveMetric& counterpart = *series_.counterpart;
+    const double range =
+        UnitLength() ? *UnitLength() : counterpart.upper_bound - counterpart.lower_bound;
+    const double counts = std::pow(sd / range * length, 2);
+    const double excess = (counts - length * mean * (1 - mean)) / (length * (length - 1));
+    return CvOfShares(spread, mean, std::min(mean, mean * mean + excess));
+  }
+
+  // How the items' difficulty may be spread: one cv for all scales, the middle one, or several
+  // where no standard error tells it.
+  std::vector<ItemDifficulty> Difficulties() const {
+    std::vector<ItemDifficulty> difficulties;
+    for (const ItemSpread spread : kItemSpreads) {
+      std::vector<double> cvs;
+      for (const VerdictModel& model : series_.models) {
+        if (const auto cv = CvOf(model, spread, *ComposedLength())) cvs.push_back(*cv);
+      }
+      if (cvs.empty()) continue;
+      const auto middle = cvs.begin() + static_cast<ptrdiff_t>(cvs.size() / 2);
+      std::nth_element(cvs.begin(), middle, cvs.end());
+      difficulties.push_back({spread, *middle});
+    }
+    if (!difficulties.empty()) return difficulties;
+    for (const double cv : kUnknownCvs) difficulties.push_back({ItemSpread::kGamma, cv});
+    return difficulties;
+  }
+
+  // Those under which each model below `limit` composes to what was measured of it, at this level;
+  // where none is, all of moderate spread.
+  std::vector<ItemDifficulty> FittingDifficulties(double limit, double level) const {
+    if (!ComposedLength()) return {};
+    const std::vector<ItemDifficulty> all = Difficulties();
+    std::vector<ItemDifficulty> fitting;
+    for (const ItemDifficulty& one : all) {
+      bool fits = true;
+      for (size_t i = 0; fits && i < result_.law_points.size(); ++i) {
+        const size_t model = result_.law_models[i];
+        if (!(SizeOf(model) < limit)) continue;
+        const LawPoint& own = result_.law_points[i];
+        const auto share = Compose(model, own.y, std::sqrt(own.variance), level, {&one, 1});
+        fits = !share || IsInside(*series_.models[model].value, *share);
+      }
+      if (fits) fitting.push_back(one);
+    }
+    if (!fitting.empty()) return fitting;
+    for (const ItemDifficulty& one : all) {
+      if (one.spread == ItemSpread::kLogNormal || one.spread == ItemSpread::kGamma) {
+        fitting.push_back(one);
+      }
+    }
+    return fitting;
+  }
+
+  static bool IsInside(double value, const PredictedShare& share) {
+    return value >= share.lower - kRounding && value <= share.upper + kRounding;
+  }
+
   // What ln q, known to `sd`, composes to for one model.
-  std::optional<PredictedShare> Compose(size_t model, double log_q, double sd, double level) const {
+  std::optional<PredictedShare> Compose(size_t model, double log_q, double sd, double level,
+                                        std::span<const ItemDifficulty> difficulties) const {
     const std::optional<double> length = ComposedLength();
     if (!length || !series_.models[model].value || !std::isfinite(log_q)) return std::nullopt;
     AllTokensInput input;
+    input.of = ComposedOf();
     input.log_q = log_q;
     input.sd = sd;
     input.length = *length;
-    input.cv = ItemCv();
     input.n = series_.models[model].n;
-    PredictedShare share = PredictAllTokens(input, level);
+    PredictedShare share = PredictAllTokens(input, difficulties, level);
     if (!input.n && series_.models[model].standard_error) {
       // Sampling error without a count: added to both sides.
       const double z = NormalUpperQuantile((1 - level) / 2) * *series_.models[model].standard_error;
@@ -516,7 +584,8 @@ class Judgement {
 
   // What the law says of a model: by the items of the nearest model of the family, or by means.
   std::optional<PredictedShare> PredictOne(const SlopeBreak& law, size_t model, double level,
-                                           const ItemFamily& family) const {
+                                           const ItemFamily& family,
+                                           std::span<const ItemDifficulty> difficulties) const {
     const double x = std::log(SizeOf(model));
     const SmoothPrediction smooth = law.PredictSmooth(x);
     const double sd = std::hypot(smooth.law_sd, smooth.scatter);
@@ -533,7 +602,7 @@ class Judgement {
         }
       }
     }
-    if (!donor) return Compose(model, smooth.mean, sd, level);
+    if (!donor) return Compose(model, smooth.mean, sd, level, difficulties);
     const auto own = family.place.find(model);
     return family.composition->Predict(
         family.place.at(*donor),
@@ -547,8 +616,11 @@ class Judgement {
     if (!family.ok()) return family.status();
     items_ = *std::move(family);
     const double level = 1 - (1 - kVerdictBandLevel) / static_cast<double>(result_.scales.size());
+    const std::vector<ItemDifficulty> difficulties = FittingDifficulties(kAll, level);
     for (VerdictScale& at : result_.scales) {
-      if (law_) at.predicted = PredictOne(*law_, at.model, kVerdictBandLevel, items_);
+      if (law_) {
+        at.predicted = PredictOne(*law_, at.model, kVerdictBandLevel, items_, difficulties);
+      }
       const auto own_items = items_.place.find(at.model);
       if (items_.composition && own_items != items_.place.end() && series_.models[at.model].value) {
         at.composed = items_.composition->Predict(own_items->second, own_items->second, 0, 0,
@@ -559,7 +631,7 @@ class Judgement {
       if (found == result_.law_models.end()) continue;
       const LawPoint& own =
           result_.law_points[static_cast<size_t>(found - result_.law_models.begin())];
-      at.composed = Compose(at.model, own.y, std::sqrt(own.variance), level);
+      at.composed = Compose(at.model, own.y, std::sqrt(own.variance), level, difficulties);
     }
     if (!law_) return absl::OkStatus();
     // The largest scales out, as many as leave four.
@@ -577,9 +649,12 @@ class Judgement {
     // Neither items nor answers of those held out: they are what is to be predicted.
     const auto below = ItemsBelow(limit);
     if (!below.ok()) return below.status();
+    const std::vector<ItemDifficulty> below_difficulties = FittingDifficulties(limit, level);
     for (VerdictScale& at : result_.scales) {
       at.held_out = SizeOf(at.model) >= limit;
-      if (at.held_out) at.forecast = PredictOne(*law, at.model, kVerdictBandLevel, *below);
+      if (at.held_out) {
+        at.forecast = PredictOne(*law, at.model, kVerdictBandLevel, *below, below_difficulties);
+      }
     }
     return absl::OkStatus();
   }
@@ -1025,7 +1100,7 @@ class Judgement {
       const auto& value = series_.models[at.model].value;
       if (!predicted || !value) continue;
       agreement.exists = true;
-      if (*value < predicted->lower - 1e-9 || *value > predicted->upper + 1e-9) {
+      if (!IsInside(*value, *predicted)) {
         if (agreement.holds) agreement.worst = at.model;
         agreement.holds = false;
       }
