@@ -109,14 +109,19 @@ PredictedShare PredictAllTokens(const AllTokensInput& input,
   return share;
 }
 
-PredictedShare PredictArgmax(double mean, double mean_sd, double spread, std::optional<double> n,
-                             double level) {
+PredictedShare PredictArgmax(double z, double z_sd, std::span<const MarginSpread> spreads,
+                             std::optional<double> n, double level) {
+  PredictedShare share = {.value = 0, .lower = 1, .upper = 0};
   std::vector<double> ps;
-  for (const double z : NormalParts()) {
-    ps.push_back(NormalCdf((mean + mean_sd * z) / spread));
+  for (const MarginSpread spread : spreads) {
+    ps.clear();
+    for (const double part : NormalParts()) ps.push_back(ShareAboveZero(spread, z + z_sd * part));
+    const PredictedShare one = ShareInterval(ps, n, level);
+    share.lower = std::min(share.lower, one.lower);
+    share.upper = std::max(share.upper, one.upper);
+    share.value += ShareAboveZero(spread, z);
   }
-  PredictedShare share = ShareInterval(ps, n, level);
-  share.value = NormalCdf(mean / spread);
+  share.value /= static_cast<double>(spreads.size());
   return share;
 }
 

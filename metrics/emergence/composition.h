@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "metrics/emergence/item_spread.h"
+#include "metrics/emergence/margin_spread.h"
 
 namespace mirage::metrics {
 
@@ -18,9 +19,9 @@ enum class Composition : uint8_t {
   kNone,
   // All tokens of the target must be right: E[exp(-u)] over items, u the NLL of the target.
   kAllTokens,
-  // The gold must beat every choice. Means do not compose to that: a verdict needs items, of which
-  // it takes how often a choice of some log p is the best one from the other models; at most
-  // MODERATE. (PredictArgmax takes the margins for normal.)
+  // The gold must beat every choice: P(margin > 0). Of items a verdict takes how often a choice of
+  // some log p is the best one from the other models; of means it needs the mean margin and its
+  // error. At most MODERATE: of means the share is not identified.
   kArgmax,
 };
 
@@ -71,10 +72,10 @@ struct AllTokensInput {
 PredictedShare PredictAllTokens(const AllTokensInput& input,
                                 std::span<const ItemDifficulty> difficulties, double level);
 
-// P(margin > 0) of a normal margin with this mean (uncertain by mean_sd) and spread over items,
-// mixed with chance: the same interval.
-PredictedShare PredictArgmax(double mean, double mean_sd, double spread, std::optional<double> n,
-                             double level);
+// The same of P(margin > 0), z being the mean margin over the margins' standard deviation, known to
+// z_sd: from the least to the largest under one of these distributions of the margins (not empty).
+PredictedShare PredictArgmax(double z, double z_sd, std::span<const MarginSpread> spreads,
+                             std::optional<double> n, double level);
 
 }  // namespace mirage::metrics
 

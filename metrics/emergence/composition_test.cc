@@ -88,12 +88,16 @@ TEST(CompositionTest, TheBandHoldsThoseOfAllSpreads) {
   EXPECT_DOUBLE_EQ(both.value, (few.value + many.value) / 2);
 }
 
-TEST(CompositionTest, MarginsAreTakenAsNormal) {
-  const PredictedShare predicted = PredictArgmax(0.5, 0.05, 2, 1000, 0.9);
-  EXPECT_NEAR(predicted.value, NormalCdf(0.25), 1e-12);
-  EXPECT_LT(predicted.lower, predicted.value - 0.02);
-  EXPECT_GT(predicted.upper, predicted.value + 0.02);
-  EXPECT_GT(predicted.lower, predicted.value - 0.06);
+TEST(CompositionTest, MarginsComposeByTheirDistribution) {
+  constexpr std::array kTwo = {MarginSpread::kNormal, MarginSpread::kLongAbove};
+  const PredictedShare normal = PredictArgmax(0.25, 0.02, {kTwo.data(), 1}, 1000, 0.9);
+  EXPECT_NEAR(normal.value, NormalCdf(0.25), 1e-12);
+  EXPECT_LT(normal.lower, normal.value - 0.02);
+  EXPECT_GT(normal.upper, normal.value + 0.02);
+  EXPECT_GT(normal.lower, normal.value - 0.06);
+  const PredictedShare both = PredictArgmax(0.25, 0.02, kTwo, 1000, 0.9);
+  EXPECT_EQ(both.upper, normal.upper);
+  EXPECT_LT(both.lower, normal.lower - 0.03);
 }
 
 }  // namespace

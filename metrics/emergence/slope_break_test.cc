@@ -155,6 +155,50 @@ TEST(SlopeBreakTest, ClearBreaksAreFound) {
   EXPECT_GE(found, 54);
 }
 
+// A drop from one plateau to another: ln q falls by `drop` within about two gaps.
+std::vector<LawPoint> Step(double drop, double at, double tau, uint64_t seed) {
+  std::vector<LawPoint> points = Family(10, 0.05, 0, 0, tau, 0.02, seed);
+  for (LawPoint& point : points) point.y -= drop / (1 + std::exp(-(point.x - at) / 0.3));
+  return points;
+}
+
+// The later plateau hides the drop from a hinge: that test alone finds it in few families.
+TEST(SlopeBreakTest, AStepBetweenPlateausIsFound) {
+  constexpr int kFamilies = 60;
+  int found = 0;
+  for (int family = 0; family < kFamilies; ++family) {
+    const BreakEvidence evidence =
+        EvidenceOf(Step(2.5, 4, 0.03, 300 + static_cast<uint64_t>(family)), 199);
+    EXPECT_GT(evidence.step_f, evidence.sup_f);
+    found += evidence.p_resolved_break >= 0.6 && evidence.p_value < 0.05 ? 1 : 0;
+  }
+  EXPECT_GE(found, 57);
+}
+
+// The null is drawn from a line. Under power laws that end on a floor the step's test, which allows
+// for the floor, must keep its level, too: of 200 families 10 are expected at most, and more than
+// 24 have a probability of 2e-5.
+TEST(SlopeBreakTest, TheTestKeepsItsLevelOnFloors) {
+  constexpr int kFamilies = 200;
+  int rejected = 0;
+  for (int family = 0; family < kFamilies; ++family) {
+    std::vector<LawPoint> points =
+        Family(9, 0.5, 0, 0, 0.04, 0.02, 5000 + static_cast<uint64_t>(family));
+    for (LawPoint& point : points) point.y = std::log(std::exp(point.y) + 0.3);
+    rejected += EvidenceOf(points, 199).p_value <= 0.05 ? 1 : 0;
+  }
+  EXPECT_LE(rejected, 24);
+}
+
+// One model far below a line makes a rise and a fall, but the law after it is no better than
+// before: not a step.
+TEST(SlopeBreakTest, OneModelAheadIsNoStep) {
+  std::vector<LawPoint> points = Family(9, 0.05, 0, 0, 0.01, 0.02, 4);
+  points[5].y -= 0.8;
+  const BreakEvidence evidence = EvidenceOf(points, 199);
+  EXPECT_LT(evidence.p_resolved_break, 0.6);
+}
+
 TEST(SlopeBreakTest, OrderDoesNotMatterAndFewScalesAreNotTested) {
   std::vector<LawPoint> points = Family(7, 0.2, 0.6, 4, 0.03, 0.03, 7);
   const BreakEvidence evidence = EvidenceOf(points, 99);

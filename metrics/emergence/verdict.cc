@@ -24,6 +24,7 @@
 #include "metrics/emergence/item_composition.h"
 #include "metrics/emergence/item_spread.h"
 #include "metrics/emergence/law_quantity.h"
+#include "metrics/emergence/margin_spread.h"
 #include "metrics/emergence/part_breaks.h"
 #include "metrics/emergence/seed_modes.h"
 #include "metrics/emergence/slope_break.h"
@@ -565,8 +566,93 @@ class Judgement {
   }
 
   // Whether the gold has to beat other choices: which log p of it suffices is not known from log p,
-  // but from the other models' items.
+  // but from the other models' items, or from the margins.
   bool IsArgmax() const { return series_.composition == Composition::kArgmax; }
+
+  // Mean margins over the margins' standard deviation, z, of the models that have one, as points of
+  // a law of -z, and their models. Known by its properties: the gold against wrong choices, without
+  // bounds, so that 0 is where it starts to win.
+  struct Margins {
+    std::vector<LawPoint> points;
+    std::vector<size_t> models;
+  };
+
+  Margins MarginsBelow(double limit) const {
+    Margins margins;
+    if (!IsArgmax()) return margins;
+    const auto margin =
+        std::find_if(series_.others.begin(), series_.others.end(), [](const VerdictOther& other) {
+          return other.metric.continuous && other.metric.uses_wrong_choices &&
+                 other.metric.higher_is_better && std::isinf(other.metric.lower_bound) &&
+                 std::isinf(other.metric.upper_bound);
+        });
+    if (margin == series_.others.end()) return margins;
+    for (const VerdictScale& at : result_.scales) {
+      const VerdictModel& model = series_.models[at.model];
+      const std::optional<double>& mean = margin->values[at.model];
+      const std::optional<double>& error = margin->standard_errors[at.model];
+      const std::optional<double> n = model.counterpart_n ? model.counterpart_n : model.n;
+      if (!(SizeOf(at.model) < limit) || !mean || !error || !(*error > 0) || !n) continue;
+      const double z = *mean / (*error * std::sqrt(*n));
+      margins.points.push_back({std::log(SizeOf(at.model)), -z, (1 + z * z / 2) / *n});
+      margins.models.push_back(at.model);
+    }
+    return margins;
+  }
+
+  // What a mean margin composes to for one model.
+  PredictedShare ComposeMargin(size_t model, double z, double sd, double level,
+                               std::span<const MarginSpread> spreads) const {
+    return PredictArgmax(z, sd, spreads, series_.models[model].n, level);
+  }
+
+  // The distributions under which each model's margin composes to what was measured of it; where
+  // none is, all: what is spread in a margin, the gold's log p or the rivals', changes with scale.
+  std::vector<MarginSpread> FittingSpreads(const Margins& margins, double level) const {
+    std::vector<MarginSpread> fitting;
+    for (const MarginSpread spread : kMarginSpreads) {
+      bool fits = true;
+      for (size_t i = 0; fits && i < margins.models.size(); ++i) {
+        const auto& value = series_.models[margins.models[i]].value;
+        const LawPoint& own = margins.points[i];
+        fits =
+            !value || IsInside(*value, ComposeMargin(margins.models[i], -own.y,
+                                                     std::sqrt(own.variance), level, {&spread, 1}));
+      }
+      if (fits) fitting.push_back(spread);
+    }
+    if (!fitting.empty()) return fitting;
+    return {kMarginSpreads.begin(), kMarginSpreads.end()};
+  }
+
+  // Choices without items: the margins' own smooth law, composed; held out, from those below
+  // `limit`.
+  absl::Status PredictByMargins(double limit, double level) {
+    constexpr double kAll = std::numeric_limits<double>::infinity();
+    const bool is_forecast = limit < kAll;
+    const Margins margins = MarginsBelow(limit);
+    if (DistinctX(margins.points) < (is_forecast ? 4 : kVerdictMinScales)) return absl::OkStatus();
+    const auto law = SlopeBreak::Create(margins.points, {options_.seed, 0});
+    if (!law.ok()) return law.status();
+    const std::vector<MarginSpread> spreads = FittingSpreads(margins, level);
+    has_margins_ = true;
+    for (VerdictScale& at : result_.scales) {
+      if (!series_.models[at.model].value || (is_forecast && !at.held_out)) continue;
+      const SmoothPrediction smooth = law->PredictSmooth(std::log(SizeOf(at.model)));
+      if (!std::isfinite(smooth.mean)) continue;
+      (is_forecast ? at.forecast : at.predicted) =
+          ComposeMargin(at.model, -smooth.mean, std::hypot(smooth.law_sd, smooth.scatter),
+                        kVerdictBandLevel, spreads);
+    }
+    if (is_forecast) return absl::OkStatus();
+    for (VerdictScale& at : result_.scales) {
+      const auto found = std::find(margins.models.begin(), margins.models.end(), at.model);
+      if (found == margins.models.end() || !series_.models[at.model].value) continue;
+      const LawPoint& own = margins.points[static_cast<size_t>(found - margins.models.begin())];
+      at.composed = ComposeMargin(at.model, -own.y, std::sqrt(own.variance), level, spreads);
+    }
+    return absl::OkStatus();
+  }
 
   // ln q of a model, as measured.
   std::optional<double> OwnLogQ(size_t model) const {
@@ -633,6 +719,9 @@ class Judgement {
           result_.law_points[static_cast<size_t>(found - result_.law_models.begin())];
       at.composed = Compose(at.model, own.y, std::sqrt(own.variance), level, difficulties);
     }
+    if (!items_.composition) {
+      if (absl::Status status = PredictByMargins(kAll, level); !status.ok()) return status;
+    }
     if (!law_) return absl::OkStatus();
     // The largest scales out, as many as leave four.
     const size_t most = sizes_.size() > 4 ? sizes_.size() - 4 : 0;
@@ -656,6 +745,7 @@ class Judgement {
         at.forecast = PredictOne(*law, at.model, kVerdictBandLevel, *below, below_difficulties);
       }
     }
+    if (has_margins_) return PredictByMargins(limit, level);
     return absl::OkStatus();
   }
 
@@ -1244,7 +1334,24 @@ class Judgement {
     const bool is_smooth = rules_out(law) && (!cut_law_ || rules_out(*cut_law_));
     if (is_smooth && composed.exists && composed.holds && forecast.exists && forecast.holds &&
         excludes_flat) {
+      // Of a curve that the law explains the law tells the shape without the noise of sampling.
+      const std::optional<double> h40 = PredictedH40();
+      if (h40 && *h40 > kEmergentMaxH40) {
+        Say(Verdict::kSmooth);
+        Lead("GRADUAL",
+             fmt::format("the counterpart's smooth law predicts the curve, and as a gradual one: "
+                         "{:.0f} % of its rise in the first 40 % of the scales; that less was "
+                         "measured there is within its errors",
+                         100 * *h40),
+             {{"h40", *h40}});
+        return Strengthen();
+      }
       Say(Verdict::kMirage);
+      if (has_margins_) {
+        Add("MARGIN_SPREAD",
+            "choices are composed from the mean margin and its spread over items: means leave open "
+            "how margins are distributed, the items would tell");
+      }
       Lead("SMOOTH_LAW_PREDICTS",
            fmt::format("the counterpart follows a smooth law (no break: exponent's rise at most "
                        "{:.2f}), and that law predicts the curve at every scale, also the largest "
@@ -1279,6 +1386,27 @@ class Judgement {
           "the metric stays flat: more scales below the rise would settle it",
           values);
     }
+  }
+
+  // h40 of what the law of all models predicts, over the window of the curve.
+  std::optional<double> PredictedH40() const {
+    std::vector<CurvePoint> predicted;
+    for (size_t i = 0; i <= result_.shape->ceiling; ++i) {
+      double sum = 0;
+      double n = 0;
+      for (const VerdictScale& at : result_.scales) {
+        if (!at.predicted || SizeOf(at.model) != curve_[i].scale) continue;
+        sum += at.predicted->value;
+        n += 1;
+      }
+      if (n == 0) return std::nullopt;
+      predicted.push_back({.scale = curve_[i].scale, .value = sum / n});
+    }
+    ShapeOptions options;
+    options.higher_is_better = series_.metric.higher_is_better;
+    options.metric_range = MetricRange();
+    const auto shape = ShapeOf(predicted, options);
+    return shape.ok() ? shape->h40 : std::nullopt;
   }
 
   static std::vector<std::pair<std::string_view, double>> ValuesOf(const BreakEvidence& law) {
@@ -1360,6 +1488,7 @@ class Judgement {
   double scatter_ = kUnknownScatter;
   size_t n_replicates_ = 0;
   bool has_no_errors_ = false;
+  bool has_margins_ = false;
   // By model.
   std::vector<double> scale_of_;
   std::optional<BreakEvidence> cut_law_;

@@ -33,15 +33,16 @@
 // composition: at all scales together), not 90 % ones: at 90 %, one clear mirage in ten would fail
 // by the luck of the draw.
 //
-// Composition. Of means: the NLL and the spread of items make p^L (composition.h). How difficulty is
-// spread is not known beyond its coefficient of variation, but the same for all models: what counts
-// is each distribution (item_spread.h) under which all of them compose to what was measured. Of an
-// edit distance, the variance of its counts tells the spread. Where models have items and all tokens must be right, the items themselves do (item_composition.h): by
-// exp(log p) where answers are sampled, by the link of the other models' items under greedy
-// decoding, whose largest deviation is the reason ITEM_LINK; a link that scatters by more than .7
-// in ln NLL between models composes to nothing. A law's prediction is made of a model's own items,
-// or of those of the nearest one, scaled to the law's mean; what is held out lends neither its
-// items nor its scores to a forecast.
+// Composition. Of means: the NLL and the spread of items make p^L (composition.h). How difficulty
+// is spread is not known beyond its coefficient of variation, but the same for all models: what
+// counts is each distribution (item_spread.h) under which all of them compose to what was measured.
+// Of an edit distance, the variance of its counts tells the spread. Where models have items and all
+// tokens must be right, the items themselves do (item_composition.h): by exp(log p) where answers
+// are sampled, by the link of the other models' items under greedy decoding, whose largest
+// deviation is the reason ITEM_LINK; a link that scatters by more than .7 in ln NLL between models
+// composes to nothing. A law's prediction is made of a model's own items, or of those of the
+// nearest one, scaled to the law's mean; what is held out lends neither its items nor its scores to
+// a forecast.
 //
 // Parts. Positions and strata with 100 items in each model and 2 % of the fall are tested; q < .05
 // is a break. Its share of the fall is item_share * (first size's value - value at the ceiling, or

@@ -121,6 +121,166 @@ TEST(VerdictTest, ClearFamiliesAreToldApart) {
   EXPECT_EQ(broken[Verdict::kSmooth], 0);
 }
 
+// An edit distance instead of the NLL: tokens right with each item's own chance, counted. Families
+// as above, difficulty spread evenly or in two kinds.
+VerdictSeries EditDistances(bool is_even, uint64_t seed) {
+  CounterRng rng(seed, 0);
+  const auto normal = [&rng] { return NormalQuantile(rng.Uniform() * (1 - 1e-12) + 5e-13); };
+  constexpr int kLength = 5;
+  VerdictSeries series;
+  series.metric = ExactMatch();
+  series.counterpart = NllPerToken();
+  series.counterpart_per_unit = false;
+  series.composition = Composition::kAllTokens;
+  series.target_length = kLength;
+  constexpr int kModels = 9;
+  constexpr int kItems = 800;
+  std::vector<double> difficulty;
+  for (int item = 0; item < kItems; ++item) {
+    difficulty.push_back(is_even ? 2 * rng.Uniform() : rng.Uniform() < 0.5 ? 0.4 : 1.6);
+  }
+  for (int i = 0; i < kModels; ++i) {
+    const double x = 7.0 * i / (kModels - 1);
+    const double q = std::exp(std::log(0.08) - 0.55 * (x - 7) + 0.02 * normal());
+    double sum = 0;
+    double squares = 0;
+    int right = 0;
+    for (const double g : difficulty) {
+      int wrong = 0;
+      for (int k = 0; k < kLength; ++k) wrong += rng.Uniform() < std::exp(-q * g) ? 0 : 1;
+      sum += wrong;
+      squares += wrong * wrong;
+      right += wrong == 0 ? 1 : 0;
+    }
+    const double n = kItems;
+    VerdictModel model;
+    model.scale = 1e7 * std::exp(x);
+    model.n = n;
+    model.value = right / n;
+    model.counterpart = sum / n;
+    model.counterpart_error = std::sqrt((squares / n - sum / n * (sum / n)) / (n - 1));
+    series.models.push_back(model);
+  }
+  return series;
+}
+
+// p^L of the mean would be far off: by the variance of the counts it is not.
+TEST(VerdictTest, EditDistancesComposeByTheirVariance) {
+  constexpr int kFamilies = 12;
+  for (const bool is_even : {true, false}) {
+    int mirages = 0;
+    for (uint64_t family = 0; family < kFamilies; ++family) {
+      const VerdictResult result = JudgeOf(EditDistances(is_even, 70 + family));
+      EXPECT_NE(result.verdict, Verdict::kBreakSurvives);
+      mirages += result.verdict == Verdict::kMirage ? 1 : 0;
+    }
+    EXPECT_GE(mirages, 10) << is_even;
+  }
+}
+
+// Without errors the spread is taken from what all models compose to, which is never none.
+TEST(VerdictTest, WithoutErrorsTheSpreadIsOpen) {
+  VerdictSeries series = EditDistances(true, 3);
+  for (VerdictModel& model : series.models) model.counterpart_error.reset();
+  const VerdictResult result = JudgeOf(series);
+  EXPECT_EQ(result.verdict, Verdict::kMirage);
+  for (const VerdictScale& at : result.scales) {
+    ASSERT_TRUE(at.composed);
+    EXPECT_GE(*series.models[at.model].value, at.composed->lower);
+    EXPECT_LE(*series.models[at.model].value, at.composed->upper);
+  }
+}
+
+CurveMetric LogPGold() {
+  CurveMetric metric;
+  metric.lower_bound = -kInf;
+  metric.upper_bound = 0;
+  metric.continuous = true;
+  metric.linear_in_token_error = true;
+  return metric;
+}
+
+// Choices by means alone: log p of the gold, and the margin to the best of three rivals. The
+// accuracy is `boost` times as high from the sixth size on, which no margin explains.
+VerdictSeries Choices(uint64_t seed, bool has_margins, double boost) {
+  CounterRng rng(seed, 0);
+  const auto normal = [&rng] { return NormalQuantile(rng.Uniform() * (1 - 1e-12) + 5e-13); };
+  VerdictSeries series;
+  series.metric = ExactMatch();
+  series.metric.uses_wrong_choices = true;
+  series.metric.chance = 0.25;
+  series.counterpart = LogPGold();
+  series.counterpart_per_unit = false;
+  series.composition = Composition::kArgmax;
+  VerdictOther margin = {"margin", LogPGold(), {}, {}};
+  margin.metric.upper_bound = kInf;
+  margin.metric.uses_wrong_choices = true;
+  constexpr int kModels = 9;
+  constexpr int kItems = 800;
+  for (int i = 0; i < kModels; ++i) {
+    const double x = 7.0 * i / (kModels - 1);
+    const double nll = std::exp(std::log(0.8) - 0.25 * (x - 7) + 0.01 * normal());
+    double sum = 0;
+    double squares = 0;
+    double gold = 0;
+    double gold_squares = 0;
+    int right = 0;
+    for (int item = 0; item < kItems; ++item) {
+      const double log_p = -nll * std::exp(0.2 * normal() - 0.02);
+      double rival = -kInf;
+      for (int k = 0; k < 3; ++k) rival = std::max(rival, -1.9 + 0.5 * normal());
+      const double m = log_p - rival;
+      sum += m;
+      squares += m * m;
+      gold += log_p;
+      gold_squares += log_p * log_p;
+      right += m > 0 ? 1 : 0;
+    }
+    const double n = kItems;
+    VerdictModel model;
+    model.scale = 1e7 * std::exp(x);
+    model.n = n;
+    model.value = std::min(1.0, right / n * (i >= 5 ? boost : 1));
+    model.counterpart = gold / n;
+    model.counterpart_error = std::sqrt((gold_squares / n - gold / n * (gold / n)) / n);
+    series.models.push_back(model);
+    margin.values.emplace_back(sum / n);
+    margin.standard_errors.emplace_back(std::sqrt((squares / n - sum / n * (sum / n)) / n));
+  }
+  if (has_margins) series.others.push_back(margin);
+  return series;
+}
+
+TEST(VerdictTest, MarginsComposeToChoices) {
+  constexpr int kFamilies = 12;
+  int mirages = 0;
+  for (uint64_t family = 0; family < kFamilies; ++family) {
+    const VerdictResult result = JudgeOf(Choices(40 + family, true, 1));
+    EXPECT_TRUE(result.verdict == Verdict::kMirage || result.verdict == Verdict::kInsufficient);
+    if (result.verdict != Verdict::kMirage) continue;
+    ++mirages;
+    EXPECT_EQ(result.strength, Strength::kModerate);
+    EXPECT_TRUE(std::any_of(result.reasons.begin(), result.reasons.end(),
+                            [](const auto& reason) { return reason.code == "MARGIN_SPREAD"; }));
+  }
+  EXPECT_GE(mirages, 8);
+  // Without margins nothing composes, and what they do not explain is no mirage.
+  EXPECT_EQ(JudgeOf(Choices(40, false, 1)).verdict, Verdict::kInsufficient);
+  EXPECT_EQ(JudgeOf(Choices(40, true, 1.5)).verdict, Verdict::kInsufficient);
+}
+
+// At a rise that hardly counts, sampling makes a gradual curve look sudden now and then: the law
+// that explains it tells. One in 60 such families was called a mirage before.
+TEST(VerdictTest, AGradualLawIsNoMirage) {
+  constexpr int kFamilies = 40;
+  for (uint64_t family = 0; family < kFamilies; ++family) {
+    const VerdictResult result = JudgeOf(MakeFamily(
+        {.m = 8, .u = 2, .tau = 0.01, .n = 300}, [](double x) { return -0.06 * x; },
+        4000 + family));
+    EXPECT_NE(result.verdict, Verdict::kMirage) << family;
+  }
+}
+
 TEST(VerdictTest, AMirageShowsItsEvidence) {
   const VerdictSeries series = MakeFamily({.m = 10, .n = 1000}, Line, 5);
   const VerdictResult result = JudgeOf(series);
