@@ -5,35 +5,17 @@
 
 #include <grpcpp/channel.h>
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "client/commands/family_input.h"
 
 namespace mirage::client {
 
-// Series are cut into messages of at most this, unless the columns that a series shares are
-// longer.
-inline constexpr size_t kMaxSeriesMessage = 1'000'000;
-
-struct DiagnoseOptions {
-  // What a harness wrote: files or folders (family_runs.h).
-  std::vector<std::string> runs;
-  // Tables of scales, for the runs.
-  std::vector<std::string> scales;
-  // Folders with what hooks recorded of the runs.
-  std::vector<std::string> evidence;
-  // TASK=TASK: the counterpart of the first is in the second.
-  std::vector<std::string> companions;
-  // Unit of text comparisons in the runs.
-  std::string tokenizer = "codepoints";
-  // Tables of series (series_table.h), read as one. A file that is named twice is read once.
-  std::vector<std::string> series;
-  // Metrics that the registry does not know (metric_properties.h); empty for none.
-  std::string metric_properties;
+struct DiagnoseOptions : FamilyInputOptions {
   // "parameters" (a table's `scale`), "flops", "tokens" or "loss".
   std::string x_axis = "parameters";
   // Scales at which to forecast each metric, and values of which to forecast the scale.
@@ -44,18 +26,12 @@ struct DiagnoseOptions {
   double fdr = 0.05;
   double level = 0.95;
   uint64_t seed = 0;
-  // Sharp metrics to diagnose; empty for all.
-  std::vector<std::string> metrics;
   // Where to draw: a file that ends in ".svg", "-" for standard output, empty for nowhere.
   std::string plot;
   // "table", "json", "markdown" or "csv".
   std::string output_format = "table";
   // Instead of standard output; empty for none.
   std::string output;
-  // No progress, no warnings on standard error; errors still show.
-  bool quiet = false;
-  // Address of the sidecar; empty when it is this process's own.
-  std::string sidecar;
 };
 
 // INVALID_ARGUMENT, with the flag and the remedy, for options that do not go together: neither a
