@@ -239,20 +239,42 @@ void AddMeta(CLI::App& app, MetaOptions& options) {
       "meta", "Under which metrics curves look emergent, over many tasks and families");
   meta->footer(
       "Examples:\n"
-      "  mirage meta --series published.csv            shares by metric, sharp against continuous\n"
+      "  mirage meta runs/ --scales models.csv         shares by metric, sharp against continuous\n"
+      "  mirage meta --series published.csv            the same from a table of numbers\n"
       "  mirage meta --series a.csv --series b.csv --plot meta.svg\n"
       "  mirage meta --series published.csv --output-format csv -o triplets.csv\n"
       "                                                every triplet's score, p and q\n"
       "  mirage meta --series published.csv --metric-properties mine.yaml\n"
       "\n"
-      "Tables are those of `mirage diagnose --series`. A triplet is one metric of one task over\n"
-      "the models of one family, four scales at least; the answer says what counts as emergent.");
-  meta->add_option("RUN", options.runs, "Not taken yet: use --series")
+      "Tables are those of `mirage diagnose`. A triplet is one metric of one task over the models\n"
+      "of one family, four scales at least; the answer says what counts as emergent. Of runs, "
+      "every\n"
+      "metric that was reported or that Mirage computes is taken. What a generated task takes "
+      "from\n"
+      "the same documents scored counts with it, not a second time with the scored task.");
+  meta->add_option("RUN", options.runs,
+                   "What a harness wrote, a file or a folder; several runs in a folder are all "
+                   "taken")
       ->check(CLI::Validator(NotEmpty, ""));
   const auto repeated = [](CLI::Option* option) { return option->allow_extra_args(false); };
   repeated(meta->add_option("--series", options.series,
                             "A table of numbers; may be given several times, read as one"))
       ->check(CLI::Validator(NotEmpty, "FILE"));
+  repeated(meta->add_option("--scales", options.scales,
+                            "How large the runs' models are; may be given several times"))
+      ->check(CLI::Validator(NotEmpty, "FILE"));
+  repeated(meta->add_option("--evidence", options.evidence,
+                            "Look here, too, for mirage_evidence_<task>_<date>.jsonl, which hooks "
+                            "recorded; may be given several times"))
+      ->check(CLI::Validator(NotEmpty, "FOLDER"));
+  meta->add_option("--tokenizer", options.tokenizer,
+                   "Unit of generated text, in distances: codepoints, bytes or words")
+      ->check(CLI::IsMember({"codepoints", "characters", "bytes", "words"}))
+      ->capture_default_str();
+  meta->add_option("--x-axis", options.x_axis,
+                   "parameters (the column scale), flops, tokens or loss")
+      ->check(CLI::IsMember({"parameters", "flops", "tokens", "loss"}))
+      ->capture_default_str();
   meta->add_option("--metric-properties", options.metric_properties,
                    "YAML that declares metrics of your own: direction, sharp or continuous")
       ->check(CLI::Validator(NotEmpty, "FILE"));

@@ -9,9 +9,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <mutex>
 #include <random>
 #include <set>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -193,6 +195,17 @@ absl::Status WriteAnswer(const std::string& path, std::string_view content) {
     return absl::UnavailableError("cannot write to standard output");
   }
   return absl::OkStatus();
+}
+
+bool IsSameFile(const std::string& a, const std::string& b) {
+  std::error_code error;
+  if (std::filesystem::equivalent(a, b, error)) return true;
+  // Of a relative name nothing of which exists the canonical form stays relative.
+  const auto whole = [&](const std::string& path) {
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
+  };
+  const auto whole_a = whole(a);
+  return !error && whole_a == whole(b) && !error;
 }
 
 bool IsReplaceable(const std::string& path) {

@@ -66,6 +66,10 @@ absl::Status WriteOutput(const std::string& path, std::string_view content);
 // UNAVAILABLE when that cannot take it.
 absl::Status WriteAnswer(const std::string& path, std::string_view content);
 
+// Whether both names are of one file, also of one that is not there yet: by device and number, else
+// by the absolute names after symbolic links and dots. False where a name cannot be resolved.
+bool IsSameFile(const std::string& a, const std::string& b);
+
 // Whether `path` may be replaced: it does not exist, or it is a regular file that begins
 // with a JSON object whose first member is a "generator" that names mirage (JSON or JSON
 // lines).

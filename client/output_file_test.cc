@@ -134,6 +134,23 @@ TEST_F(OutputFileTest, WhatAKilledProcessOfTheSameIdLeftIsInNobodysWay) {
   EXPECT_EQ(Files(), 2u);
 }
 
+TEST_F(OutputFileTest, OneFileHasManyNames) {
+  Put("x.json", "x");
+  Put("y.json", "x");
+  EXPECT_TRUE(IsSameFile(Path("x.json"), Path("./x.json")));
+  EXPECT_FALSE(IsSameFile(Path("x.json"), Path("y.json")));
+  ASSERT_EQ(::symlink(Path("x.json").c_str(), Path("link").c_str()), 0);
+  ASSERT_EQ(::link(Path("x.json").c_str(), Path("hard").c_str()), 0);
+  EXPECT_TRUE(IsSameFile(Path("link"), Path("x.json")));
+  EXPECT_TRUE(IsSameFile(Path("hard"), Path("x.json")));
+  // Files that are not there yet, also by relative names nothing of which exists.
+  EXPECT_TRUE(IsSameFile(Path("new.csv"), Path("no/../new.csv")));
+  EXPECT_FALSE(IsSameFile(Path("new.csv"), Path("other.csv")));
+  EXPECT_TRUE(IsSameFile("nowhere/new.csv", "./nowhere/new.csv"));
+  EXPECT_TRUE(IsSameFile("new.csv", std::filesystem::current_path() / "new.csv"));
+  EXPECT_FALSE(IsSameFile("new.csv", Path("new.csv")));
+}
+
 TEST_F(OutputFileTest, ReadOnlyFolderIsRefused) {
   const test_support::UnderFilePermissions plain;
   if (!plain.holds()) GTEST_SKIP() << "root may read and write everywhere";

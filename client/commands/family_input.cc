@@ -13,6 +13,7 @@
 #include "base/near_names.h"
 #include "base/version.h"
 #include "client/family_runs.h"
+#include "client/output_file.h"
 #include "client/progress.h"
 #include "client/render/terminal_text.h"
 #include "client/standard_error.h"
@@ -131,17 +132,6 @@ v1::Companion CompanionOf(const std::string& companion) {
   both.set_task(companion.substr(0, sign));
   both.set_companion(companion.substr(sign + 1));
   return both;
-}
-
-bool IsSameFile(const std::string& a, const std::string& b) {
-  std::error_code error;
-  if (std::filesystem::equivalent(a, b, error)) return true;
-  // Of a relative name nothing of which exists the canonical form stays relative.
-  const auto whole = [&](const std::string& path) {
-    return std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
-  };
-  const auto whole_a = whole(a);
-  return !error && whole_a == whole(b) && !error;
 }
 
 bool IsRunFile(const FamilyInput& input, const std::string& path) {

@@ -100,9 +100,6 @@ bool SendFamilyInput(FamilyInput& input, Stream& stream) {
 // A companion, which CheckFamilyInput took, as it is sent.
 v1::Companion CompanionOf(const std::string& companion);
 
-// Whether both are one file, also of files that are not there yet.
-bool IsSameFile(const std::string& a, const std::string& b);
-
 // Whether a run was read from this file, by whatever name.
 bool IsRunFile(const FamilyInput& input, const std::string& path);
 

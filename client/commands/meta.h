@@ -1,4 +1,4 @@
-// `mirage meta --series FILE…`: under which metrics curves look emergent.
+// `mirage meta RUN… --scales FILE` or `--series FILE…`: under which metrics curves look emergent.
 #ifndef MIRAGE_CLIENT_COMMANDS_META_H_
 #define MIRAGE_CLIENT_COMMANDS_META_H_
 
@@ -7,21 +7,16 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
+#include "client/commands/family_input.h"
 
 namespace mirage::client {
 
-struct MetaOptions {
-  // Refused for now: a meta-analysis is made from tables.
-  std::vector<std::string> runs;
-  // Tables of series (series_table.h), read as one.
-  std::vector<std::string> series;
-  // Metrics that the registry does not know (metric_properties.h); empty for none.
-  std::string metric_properties;
-  // Metrics to take; empty for all.
-  std::vector<std::string> metrics;
+// Companions that match are found; none can be named.
+struct MetaOptions : FamilyInputOptions {
+  // "parameters" (a table's `scale`), "flops", "tokens" or "loss".
+  std::string x_axis = "parameters";
   double fdr = 0.05;
   double level = 0.95;
   // "bh" (Benjamini, Hochberg) or "by" (Benjamini, Yekutieli).
@@ -33,19 +28,15 @@ struct MetaOptions {
   std::string output_format = "table";
   // Instead of standard output; empty for none.
   std::string output;
-  // No progress, no warnings on standard error; errors still show.
-  bool quiet = false;
-  // Address of the sidecar; empty when it is this process's own.
-  std::string sidecar;
 };
 
-// INVALID_ARGUMENT, with the flag and the remedy: runs, no table, a plot that is no SVG, two
-// answers into one place, or one over a table.
+// INVALID_ARGUMENT, with the flag and the remedy: neither a run nor a table, scales or evidence
+// without a run, a plot that is no SVG, two answers into one place, or one over a table.
 absl::Status CheckMetaOptions(const MetaOptions& options);
 
 // Runs the command and returns its exit code (exit_code.h): kUsage for bad options, also those that
-// the sidecar refuses; kFailed for tables that cannot be used, a sidecar that fails, an output that
-// cannot be written.
+// the sidecar refuses; kFailed for tables that cannot be used, a run that cannot be read (the
+// answer is of the others), a sidecar that fails, an output that cannot be written.
 int RunMeta(const MetaOptions& options, const std::shared_ptr<grpc::Channel>& channel);
 
 }  // namespace mirage::client

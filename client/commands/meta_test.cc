@@ -14,13 +14,21 @@ TEST(MetaOptionsTest, WhatDoesNotGoTogetherIsNamed) {
   const auto refused = [](const MetaOptions& options) {
     return std::string(CheckMetaOptions(options).message());
   };
-  EXPECT_TRUE(CheckMetaOptions({.series = {"a.csv"}}).ok());
-  EXPECT_THAT(refused({}), HasSubstr("--series FILE"));
-  EXPECT_THAT(refused({.runs = {"run/"}, .series = {"a.csv"}}), HasSubstr("run/: meta does not"));
-  EXPECT_THAT(refused({.series = {"a.csv"}, .plot = "a.png"}), HasSubstr("must end in .svg"));
-  EXPECT_THAT(refused({.series = {"a.csv"}, .plot = "b.svg", .output = "./b.svg"}),
-              HasSubstr("is the file of -o"));
-  EXPECT_THAT(refused({.series = {"a.csv"}, .output = "./a.csv"}), HasSubstr("is a file that is"));
+  EXPECT_THAT(refused({}), HasSubstr("nothing to analyse: name the RUNs"));
+  MetaOptions options;
+  options.series = {"a.csv"};
+  EXPECT_TRUE(CheckMetaOptions(options).ok());
+  options.scales = {"models.csv"};
+  EXPECT_THAT(refused(options), HasSubstr("--scales models.csv is for RUNs"));
+  options.runs = {"run/"};
+  EXPECT_TRUE(CheckMetaOptions(options).ok());
+  options.plot = "a.png";
+  EXPECT_THAT(refused(options), HasSubstr("must end in .svg"));
+  options.plot = "b.svg";
+  options.output = "./b.svg";
+  EXPECT_THAT(refused(options), HasSubstr("is the file of -o"));
+  options.output = "./models.csv";
+  EXPECT_THAT(refused(options), HasSubstr("is a file that is"));
 }
 
 }  // namespace

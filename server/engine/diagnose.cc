@@ -30,6 +30,7 @@
 #include "metrics/stats/interval_choice.h"
 #include "metrics/stats/intervals.h"
 #include "metrics/stats/multiplicity.h"
+#include "server/engine/axis.h"
 #include "server/engine/metric_properties.h"
 #include "server/engine/series_check.h"
 
@@ -128,11 +129,7 @@ void WriteJudgement(const metrics::VerdictResult& judged, v1::Diagnosis* out) {
 
 absl::StatusOr<std::unique_ptr<SeriesDiagnosis>> SeriesDiagnosis::Create(
     const v1::DiagnoseOptions& options) {
-  static constexpr std::string_view kAxes[] = {"", "parameters", "flops", "tokens", "loss"};
-  if (std::find(std::begin(kAxes), std::end(kAxes), options.x_axis()) == std::end(kAxes)) {
-    return absl::InvalidArgumentError(fmt::format(
-        "options.x_axis is '{}': must be parameters, flops, tokens or loss", options.x_axis()));
-  }
+  if (absl::Status status = CheckAxis(options.x_axis()); !status.ok()) return status;
   if (options.has_hold_out() && options.hold_out() > 2) {
     return absl::InvalidArgumentError(
         fmt::format("options.hold_out is {}: must be from 0 to 2", options.hold_out()));
@@ -229,34 +226,19 @@ absl::Status SeriesDiagnosis::AddRun(std::shared_ptr<const ScoredRun> run, const
     return absl::ResourceExhaustedError(
         fmt::format("more than {} runs: diagnose families apart", kMaxDiagnosedRuns));
   }
-  v1::SeriesPoint sizes;
-  if (scale.has_parameters()) sizes.set_scale(scale.parameters());
-  if (scale.has_tokens()) sizes.set_tokens(scale.tokens());
-  if (scale.has_flops()) sizes.set_flops(scale.flops());
-  if (scale.has_loss()) sizes.set_loss(scale.loss());
-  const std::string model = scale.model().empty() ? run->run.model() : scale.model();
-  const std::string axis = options_.x_axis().empty() ? "parameters" : options_.x_axis();
-  if (const double at = AxisOf(sizes); std::isnan(at) || (axis == "parameters" && at == 0)) {
-    warnings_.push_back(fmt::format("{}: its {} {} not known: the run was left out", model, axis,
-                                    axis == "loss" ? "is" : "are"));
+  const absl::StatusOr<std::optional<double>> at =
+      RunScale(options_.x_axis(), scale, fmt::format("runs[{}]", runs_.size()));
+  if (!at.ok()) return at.status();
+  if (!at->has_value()) {
+    warnings_.push_back(WithoutPlace(*run, scale, options_.x_axis()));
     return absl::OkStatus();
-  } else if (!scale.has_parameters()) {
-    sizes.set_scale(at);
-  }
-  sizes.set_model(model);
-  sizes.set_seed(scale.seed());
-  sizes.set_value(0);
-  if (absl::Status status = CheckPoint(sizes, fmt::format("runs[{}]", runs_.size()));
-      !status.ok()) {
-    return status;
   }
   RunPoints points = PointsOf(*run, scale, options_.companions());
   runs_.push_back(std::move(run));
   std::move(points.warnings.begin(), points.warnings.end(), std::back_inserter(warnings_));
   for (TaskPoints& task : points.tasks) {
     for (RunPoint& point : task.points) {
-      v1::SeriesPoint& at = *point.series.mutable_points(0);
-      at.set_scale(sizes.scale());
+      point.series.mutable_points(0)->set_scale(**at);
       if (absl::Status status = Add(point.series, point.evidence); !status.ok()) return status;
     }
     const v1::Series& any = task.points.front().series;
@@ -352,11 +334,7 @@ std::vector<const SeriesDiagnosis::Entry*> SeriesDiagnosis::CounterpartsOf(const
 }
 
 double SeriesDiagnosis::AxisOf(const v1::SeriesPoint& point) const {
-  const double missing = std::numeric_limits<double>::quiet_NaN();
-  if (options_.x_axis() == "flops") return point.has_flops() ? point.flops() : missing;
-  if (options_.x_axis() == "tokens") return point.has_tokens() ? point.tokens() : missing;
-  if (options_.x_axis() == "loss") return point.has_loss() ? point.loss() : missing;
-  return point.scale();
+  return PlaceOn(options_.x_axis(), point);
 }
 
 // Makes one diagnosis: gathers the series, asks for the verdict, writes it down.

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <iterator>
 #include <set>
 #include <string_view>
 
@@ -10,6 +12,8 @@
 #include "metrics/scaling/series.h"
 #include "metrics/stats/interval_choice.h"
 #include "metrics/stats/intervals.h"
+#include "server/engine/axis.h"
+#include "server/engine/run_points.h"
 #include "server/engine/series_check.h"
 
 namespace mirage::server {
@@ -27,8 +31,9 @@ void SetInterval(const metrics::ConfidenceInterval& interval, v1::Interval* out)
       fmt::format("interval={}|level={}|chosen=fixed|v1", interval.method, interval.level));
 }
 
-metrics::CurvePoint PointOf(const v1::SeriesPoint& point, const metrics::CurveMetric& metric) {
-  metrics::CurvePoint out = {.scale = point.scale(), .value = point.value()};
+metrics::CurvePoint PointOf(const v1::SeriesPoint& point, double scale,
+                            const metrics::CurveMetric& metric) {
+  metrics::CurvePoint out = {.scale = scale, .value = point.value()};
   if (point.has_stderr()) out.standard_error = point.stderr();
   if (!metric.proportion || !(point.value() >= 0 && point.value() <= 1)) return out;
   if (point.has_n()) {
@@ -52,6 +57,7 @@ absl::StatusOr<std::unique_ptr<SeriesMeta>> SeriesMeta::Create(const v1::MetaOpt
           fmt::format("options.{} is {}: must be between 0 and 1", field, value));
     }
   }
+  if (absl::Status status = CheckAxis(options.x_axis()); !status.ok()) return status;
   absl::StatusOr<KnownMetrics> known = KnownMetrics::Create(options.metric_properties());
   if (!known.ok()) return known.status();
   auto made = std::unique_ptr<SeriesMeta>(new SeriesMeta(options, *std::move(known)));
@@ -63,7 +69,9 @@ absl::StatusOr<std::unique_ptr<SeriesMeta>> SeriesMeta::Create(const v1::MetaOpt
   return made;
 }
 
-absl::Status SeriesMeta::Add(const v1::Series& series) {
+absl::Status SeriesMeta::Add(const v1::Series& series) { return Add(series, std::nullopt); }
+
+absl::Status SeriesMeta::Add(const v1::Series& series, std::optional<metrics::Evidence> evidence) {
   const std::string path = fmt::format("series[{}]", n_parts_++);
   if (absl::Status status = CheckSeries(series, path); !status.ok()) return status;
   n_points_ += static_cast<size_t>(series.points_size());
@@ -76,9 +84,9 @@ absl::Status SeriesMeta::Add(const v1::Series& series) {
                 series.has_target_length() ? series.target_length() : -1,
                 series.has_shots() ? series.shots() : -1,
                 series.has_temperature() ? series.temperature() : -1, series.metric());
-  const auto [at, is_new] = series_.try_emplace(key, series);
+  const auto [at, is_new] = series_.try_emplace(key, Entry{series, evidence});
   if (!is_new) {
-    v1::Series& whole = at->second;
+    v1::Series& whole = at->second.series;
     if (series.has_chance()) {
       if (whole.has_chance() && whole.chance() != series.chance()) {
         return absl::InvalidArgumentError(
@@ -95,15 +103,77 @@ absl::Status SeriesMeta::Add(const v1::Series& series) {
   return absl::OkStatus();
 }
 
+absl::Status SeriesMeta::AddRun(const ScoredRun& run, const v1::Scale& scale) {
+  const absl::StatusOr<std::optional<double>> at =
+      RunScale(options_.x_axis(), scale, fmt::format("runs[{}]", n_runs_++));
+  if (!at.ok()) return at.status();
+  if (!at->has_value()) {
+    warnings_.push_back(WithoutPlace(run, scale, options_.x_axis()));
+    return absl::OkStatus();
+  }
+  RunPoints points = PointsOf(run, scale, {});
+  std::move(points.warnings.begin(), points.warnings.end(), std::back_inserter(warnings_));
+  for (TaskPoints& task : points.tasks) {
+    for (RunPoint& point : task.points) {
+      v1::Series& series = point.series;
+      series.mutable_points(0)->set_scale(**at);
+      if (point.is_joined) {
+        joined_.emplace(series.family().empty() ? "default" : series.family(),
+                        task.companion->about().task(), series.metric());
+      }
+      if (absl::Status status = Add(series, point.evidence); !status.ok()) return status;
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::vector<metrics::CurvePoint> SeriesMeta::PointsOfSeries(const v1::Series& series,
+                                                            const metrics::CurveMetric& metric) {
+  std::vector<metrics::CurvePoint> points;
+  std::set<std::tuple<std::string, double, std::string, double>> models;
+  size_t n_without_place = 0;
+  size_t n_repeated = 0;
+  for (const v1::SeriesPoint& point : series.points()) {
+    const double at = PlaceOn(options_.x_axis(), point);
+    if (std::isnan(at)) {
+      ++n_without_place;
+    } else if (!models
+                    .emplace(point.model(), point.scale(), point.seed(),
+                             point.has_tokens() ? point.tokens() : -1)
+                    .second) {
+      ++n_repeated;
+    } else {
+      points.push_back(PointOf(point, options_.x_axis() == "loss" ? 1 / at : at, metric));
+    }
+  }
+  const auto name = [&] {
+    return fmt::format("{} / {} / {}", series.family().empty() ? "default" : series.family(),
+                       series.task(), series.metric());
+  };
+  if (n_without_place > 0) {
+    warnings_.push_back(fmt::format("{}: {} of {} models have no {} and were left out", name(),
+                                    n_without_place, series.points_size(), options_.x_axis()));
+  }
+  if (n_repeated > 0) {
+    warnings_.push_back(
+        fmt::format("{}: {} points repeat a model, scale, seed and tokens; the first of each "
+                    "counts",
+                    name(), n_repeated));
+  }
+  return points;
+}
+
 absl::Status SeriesMeta::Start() {
   const std::set<std::string> wanted(options_.metrics().begin(), options_.metrics().end());
   std::set<std::string> seen, unknown;
   std::vector<metrics::MetaSeries> series;
-  for (auto& [key, whole] : series_) {
+  for (auto& [key, entry] : series_) {
+    const v1::Series& whole = entry.series;
     const auto& [family, task, filter, length, shots, temperature, metric] = key;
     seen.insert(metric);
+    if (entry.evidence && joined_.count({family, task, metric}) > 0) continue;
     if (!wanted.empty() && wanted.count(metric) == 0) continue;
-    const KnownMetric* known = known_.Find(metric, std::nullopt);
+    const KnownMetric* known = known_.Find(metric, entry.evidence);
     if (known == nullptr) {
       unknown.insert(metric);
       continue;
@@ -111,9 +181,7 @@ absl::Status SeriesMeta::Start() {
     metrics::MetaSeries& one =
         series.emplace_back(metrics::MetaSeries{family, task, filter, metric, known->metric, {}});
     if (whole.has_chance()) one.properties.chance = whole.chance();
-    for (const v1::SeriesPoint& point : whole.points()) {
-      one.points.push_back(PointOf(point, known->metric));
-    }
+    one.points = PointsOfSeries(whole, known->metric);
     v1::MetaTriplet& triplet = triplets_.emplace_back();
     triplet.set_family(family);
     triplet.set_task(task);

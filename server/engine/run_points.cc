@@ -117,8 +117,18 @@ class PointMaker {
           fmt::format("{}: {}: no counterparts: {}", Model(), about.task(), task.task->Withheld()));
     }
     if (has_sharp) FindCompanion(about, filter, task);
-    if (task.companion != nullptr) AddComputed(about, filter, *task.companion, have, task);
+    if (task.companion != nullptr) {
+      const size_t n_own = task.points.size();
+      AddComputed(about, filter, *task.companion, have, task);
+      for (size_t i = n_own; i < task.points.size(); ++i) task.points[i].is_joined = true;
+    }
     if (!task.points.empty()) out_.tasks.push_back(std::move(task));
+  }
+
+  // Whether a task's number follows from the mean of its samples'.
+  static bool IsMean(metrics::Aggregation aggregation) {
+    return aggregation == metrics::Aggregation::kMean ||
+           aggregation == metrics::Aggregation::kExpNegMean;
   }
 
   static bool IsComputed(const TaskScorer* scorer, std::string_view metric) {
@@ -126,7 +136,7 @@ class PointMaker {
     const auto& all = scorer->computed();
     return std::any_of(all.begin(), all.end(), [&](const ComputedMetric& computed) {
       return computed.info->name == metric && computed.info->continuous &&
-             computed.values.count() > 0;
+             IsMean(computed.info->aggregation) && computed.values.count() > 0;
     });
   }
 
@@ -138,10 +148,7 @@ class PointMaker {
     for (const ComputedMetric& computed : scorer.computed()) {
       const MetricInfo& info = *computed.info;
       if (!info.continuous || computed.values.count() == 0) continue;
-      if (info.aggregation != metrics::Aggregation::kMean &&
-          info.aggregation != metrics::Aggregation::kExpNegMean) {
-        continue;
-      }
+      if (!IsMean(info.aggregation)) continue;
       if (!have.insert(std::string(info.name)).second) continue;
       AddMoments(about, filter, std::string(info.name), computed.values, &info.evidence,
                  info.aggregation == metrics::Aggregation::kExpNegMean, task);
@@ -279,6 +286,12 @@ class PointMaker {
 RunPoints PointsOf(const ScoredRun& run, const v1::Scale& scale,
                    const google::protobuf::RepeatedPtrField<v1::Companion>& named) {
   return PointMaker(run, scale, named).Make();
+}
+
+std::string WithoutPlace(const ScoredRun& run, const v1::Scale& scale, std::string_view axis) {
+  return fmt::format("{}: its {} {} not known: the run was left out",
+                     scale.model().empty() ? run.run.model() : scale.model(),
+                     axis.empty() ? "parameters" : axis, axis == "loss" ? "is" : "are");
 }
 
 }  // namespace mirage::server

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "google/protobuf/repeated_ptr_field.h"
@@ -22,6 +23,8 @@ struct RunPoint {
   v1::Series series;
   // What it was computed from; absent where only the harness's own number is known.
   std::optional<metrics::Evidence> evidence;
+  // Whether it was computed from the companion's samples.
+  bool is_joined = false;
 };
 
 // One task under one filter.
@@ -55,6 +58,9 @@ struct RunPoints {
 // over.
 RunPoints PointsOf(const ScoredRun& run, const v1::Scale& scale,
                    const google::protobuf::RepeatedPtrField<v1::Companion>& named);
+
+// For people: why a run is not among the points of an answer over `axis`.
+std::string WithoutPlace(const ScoredRun& run, const v1::Scale& scale, std::string_view axis);
 
 }  // namespace mirage::server
 

@@ -181,7 +181,7 @@ class DiagnoseReactor final
 
 class MetaReactor final : public SeriesReactor<v1::AnalyzeMetaRequest, v1::AnalyzeMetaResponse> {
  public:
-  MetaReactor() { Begin(); }
+  explicit MetaReactor(Engine* engine) : engine_(engine) { Begin(); }
 
  private:
   absl::Status Take() override {
@@ -196,12 +196,18 @@ class MetaReactor final : public SeriesReactor<v1::AnalyzeMetaRequest, v1::Analy
           if (absl::Status status = Create({}); !status.ok()) return status;
         }
         return meta_->Add(request_.series());
-      case v1::AnalyzeMetaRequest::kRun:
-        return absl::UnimplementedError("run: send series");
+      case v1::AnalyzeMetaRequest::kRun: {
+        if (meta_ == nullptr) {
+          if (absl::Status status = Create({}); !status.ok()) return status;
+        }
+        const auto run = engine_->Find(request_.run().run());
+        if (!run.ok()) return run.status();
+        return meta_->AddRun(**run, request_.run().scale());
+      }
       case v1::AnalyzeMetaRequest::PART_NOT_SET:
         break;
     }
-    return absl::InvalidArgumentError("part is not set: send options or a series");
+    return absl::InvalidArgumentError("part is not set: send options, a series or a run");
   }
 
   absl::Status Create(const v1::MetaOptions& options) {
@@ -237,6 +243,7 @@ class MetaReactor final : public SeriesReactor<v1::AnalyzeMetaRequest, v1::Analy
     return true;
   }
 
+  Engine* const engine_;
   std::unique_ptr<SeriesMeta> meta_;
   size_t n_warned_ = 0;
   size_t n_written_ = 0;
@@ -266,7 +273,7 @@ grpc::ServerUnaryReactor* EmergenceService::ListSimulationPresets(
 
 grpc::ServerBidiReactor<v1::AnalyzeMetaRequest, v1::AnalyzeMetaResponse>*
 EmergenceService::AnalyzeMeta(grpc::CallbackServerContext* /*context*/) {
-  return new MetaReactor();
+  return new MetaReactor(engine_);
 }
 
 }  // namespace mirage::server

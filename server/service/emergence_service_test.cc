@@ -136,6 +136,9 @@ TEST_F(EmergenceServiceTest, MetaIsProgressWarningsTripletsAndASummary) {
   EXPECT_EQ(call({}, &responses).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(call({v1::AnalyzeMetaRequest()}, &responses).error_code(),
             grpc::StatusCode::INVALID_ARGUMENT);
+  v1::AnalyzeMetaRequest run;
+  run.mutable_run()->set_run("runs/unheard-of");
+  EXPECT_EQ(call({run}, &responses).error_code(), grpc::StatusCode::NOT_FOUND);
 }
 
 // A caller that goes away in the middle leaves the service able to answer the next one.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, report
 from published_series import DATA_SETS, write
 
 EXAMPLE = "examples/families/series.csv"
+RUNS = "examples/arithmetic_family"
 Meta = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -57,9 +59,65 @@ def test_exit_codes(meta: Meta, tmp_path: Path) -> None:
     assert meta().returncode == 2
     assert meta("--series", tmp_path / "none.csv").returncode == 4
     assert meta("--series", EXAMPLE, "--metric", "unheard_of").returncode == 2
-    run = meta("runs/", "--series", EXAMPLE)
-    assert run.returncode == 2
-    assert "--series" in run.stderr
+    assert meta("--series", EXAMPLE, "--scales", f"{RUNS}/models.csv").returncode == 2
+    assert meta(tmp_path, "--scales", f"{RUNS}/models.csv").returncode == 4
+    assert meta(RUNS, "--scales", f"{RUNS}/models.csv", "--metric", "nll").returncode == 2
+
+
+def test_every_metric_of_runs(meta: Meta, sidecar: str) -> None:
+    arguments = [RUNS, "--scales", f"{RUNS}/models.csv", "--output-format", "json"]
+    done = meta(*arguments)
+    answer = report(done)
+    assert meta(*arguments, "--sidecar", sidecar).stdout == done.stdout
+    triplets = {(t["task"], t["metric"]): t for t in answer["triplets"]}
+    assert len(triplets) == len(answer["triplets"])
+    assert all(t["n_scales"] == 10 for t in triplets.values())
+    # Reported sharp metrics, and the counterparts of either kind of evidence.
+    assert triplets["add3", "exact_match"]["sharp"]
+    assert triplets["add3_ll", "acc"]["sharp"]
+    for metric in ("nll_per_token", "token_edit_distance", "log_p_target"):
+        assert triplets["add3", metric]["continuous"], metric
+    # Hooks recorded the gold tokens of the generated task, and the other task was scored.
+    assert [task for task, metric in triplets if metric == "log_p_target"] == ["add3", "add3_ll"]
+    assert answer["odds_ratio"]["n_tasks"] == 2
+
+
+def test_what_a_companion_lends_counts_once(meta: Meta, tmp_path: Path) -> None:
+    family = tmp_path / "family"
+    shutil.copytree(REPOSITORY / RUNS, family, ignore=shutil.ignore_patterns("mirage_*"))
+    answer = report(meta(family, "--scales", family / "models.csv", "--output-format", "json"))
+    triplets = [(t["task"], t["metric"]) for t in answer["triplets"]]
+    assert ("add3", "token_edit_distance") in triplets
+    assert ("add3_ll", "acc") in triplets
+    assert [task for task, metric in triplets if metric == "log_p_target"] == ["add3"]
+
+
+@pytest.mark.parametrize("axis", ["flops", "loss"])
+def test_another_axis(meta: Meta, axis: str) -> None:
+    scales = f"{RUNS}/models.csv"
+    answer = report(meta(RUNS, "--scales", scales, "--x-axis", axis, "--output-format", "json"))
+    (exact,) = [t for t in answer["triplets"] if t["metric"] == "exact_match"]
+    assert exact["n_scales"] == 10
+    # A lower loss is the better model: the curve rises either way.
+    assert exact["emergence_score"] > 10
+    # The table has no such column: nothing to evaluate, said aloud.
+    table = meta("--series", EXAMPLE, "--x-axis", axis, "--output-format", "json")
+    assert report(table)["n_evaluated"] == 0
+    assert f"9 of 9 models have no {axis}" in table.stderr
+
+
+def test_a_simulated_family(meta: Meta, binary: Path, tmp_path: Path) -> None:
+    """One smooth law: only what asks for all tokens looks emergent."""
+    family = tmp_path / "sim"
+    words = ["simulate", "--truth", "mirage", "-o", str(family), "--samples", "300", "--quiet"]
+    done = subprocess.run([str(binary), *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    answer = report(meta(family, "--scales", family / "models.csv", "--output-format", "json"))
+    for triplet in answer["triplets"]:
+        if triplet["metric"] == "exact_match":
+            assert triplet["emergent"]
+        if triplet["metric"] == "nll_per_token":
+            assert not triplet["emergent"]
 
 
 @pytest.mark.external
