@@ -147,6 +147,7 @@ void AddDiagnose(CLI::App& app, DiagnoseOptions& options) {
       "  mirage diagnose --series published.csv --metric exact_match --plot curves.svg\n"
       "  mirage diagnose --series published.csv --hold-out 2 --plot -\n"
       "  mirage diagnose --series published.csv --predict-at 70e9 --reach 0.5\n"
+      "  mirage diagnose --series published.csv --output-format vega-lite -o curves.vl.json\n"
       "  mirage diagnose --series published.csv --metric-properties mine.yaml\n"
       "                                                metrics that the registry does not know\n"
       "\n"
@@ -221,8 +222,10 @@ void AddDiagnose(CLI::App& app, DiagnoseOptions& options) {
       ->add_option("--plot", options.plot,
                    "Draw the curves into this SVG, or on the terminal where it is -")
       ->check(CLI::Validator(NotEmpty, "FILE.svg|-"));
-  diagnose->add_option("--output-format", options.output_format, "table, json, markdown or csv")
-      ->check(CLI::IsMember({"table", "json", "markdown", "csv"}))
+  diagnose
+      ->add_option("--output-format", options.output_format,
+                   "table, json, markdown, csv or vega-lite (a figure as a specification)")
+      ->check(CLI::IsMember({"table", "json", "markdown", "csv", "vega-lite"}))
       ->capture_default_str();
   diagnose
       ->add_option("-o,--output", options.output, "Write the answer here, not to standard output")

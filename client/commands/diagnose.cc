@@ -19,6 +19,7 @@
 #include "client/render/curve_plot.h"
 #include "client/render/diagnose_report.h"
 #include "client/render/terminal_text.h"
+#include "client/render/vega_lite.h"
 #include "client/standard_error.h"
 #include "client/terminal.h"
 #include "mirage/v1/emergence.grpc.pb.h"
@@ -145,6 +146,7 @@ class DiagnoseCommand {
     if (options_.output_format == "json") return ReportJson(report_);
     if (options_.output_format == "markdown") return DiagnoseMarkdown(report_);
     if (options_.output_format == "csv") return DiagnoseCsv(report_);
+    if (options_.output_format == "vega-lite") return DiagnoseVegaLite(report_);
     return DiagnoseTable(report_, {.color = terminal.color, .width = terminal.width});
   }
 

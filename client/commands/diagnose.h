@@ -28,7 +28,7 @@ struct DiagnoseOptions : FamilyInputOptions {
   uint64_t seed = 0;
   // Where to draw: a file that ends in ".svg", "-" for standard output, empty for nowhere.
   std::string plot;
-  // "table", "json", "markdown" or "csv".
+  // "table", "json", "markdown", "csv" or "vega-lite".
   std::string output_format = "table";
   // Instead of standard output; empty for none.
   std::string output;

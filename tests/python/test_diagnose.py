@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, report
 
 EXAMPLE = "examples/families/series.csv"
 RUNS = "examples/arithmetic_family"
@@ -58,7 +59,7 @@ def test_the_example_is_what_its_script_writes(tmp_path: Path) -> None:
     assert made == (REPOSITORY / EXAMPLE).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("form", ["json", "table", "markdown", "csv"])
+@pytest.mark.parametrize("form", ["json", "table", "markdown", "csv", "vega-lite"])
 def test_a_sidecar_gives_the_same_bytes(diagnose: Diagnose, sidecar: str, form: str) -> None:
     embedded = diagnose("--series", EXAMPLE, "--output-format", form)
     remote = diagnose("--series", EXAMPLE, "--output-format", form, "--sidecar", sidecar)
@@ -71,6 +72,32 @@ def test_the_verdicts_for_machines(diagnose: Diagnose) -> None:
     done = diagnose("--series", EXAMPLE, "--output-format", "json")
     verdicts = {d["family"]: d["verdict"] for d in json.loads(done.stdout)["diagnoses"]}
     assert verdicts == {"smooth": "MIRAGE", "broken": "BREAK_SURVIVES"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f"--series {EXAMPLE} --predict-at 1e12",
+        f"{RUNS} --scales {RUNS}/models.csv",
+        f"{RUNS} --scales {RUNS}/models.csv --x-axis loss",
+    ],
+    ids=["series", "runs", "loss"],
+)
+def test_vega_lite_by_its_schema(diagnose: Diagnose, words: str) -> None:
+    """The schema is the one that altair 5 brings: that of Vega-Lite 5."""
+    altair = importlib.util.find_spec("altair")
+    if altair is None or not altair.submodule_search_locations:
+        pytest.skip("altair is not installed: no schema of Vega-Lite")
+    jsonschema = pytest.importorskip("jsonschema")
+    folder = Path(next(iter(altair.submodule_search_locations)))
+    (path,) = folder.glob("vegalite/v5/schema/vega-lite-schema.json")
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    spec = report(diagnose(*words.split(), "--output-format", "vega-lite"))
+    validator = jsonschema.Draft7Validator(schema)
+    assert [error.message[:500] for error in validator.iter_errors(spec)] == []
+    # It does refuse what is none.
+    spec["vconcat"][0]["vconcat"][0]["layer"][0]["mark"] = "spline"
+    assert not validator.is_valid(spec)
 
 
 def test_exit_codes(diagnose: Diagnose, tmp_path: Path) -> None:
