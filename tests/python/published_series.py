@@ -11,7 +11,9 @@ registry's.
 from __future__ import annotations
 
 import csv
+import gzip
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -23,6 +25,43 @@ Row = dict[str, object]
 def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def zipped_rows(path: Path) -> list[dict[str, str]]:
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def toy_model(data: Path) -> Iterable[Row]:
+    """Figure 2: the paper's model at its four sizes, targets of 1 to 5 tokens, without noise.
+
+    Beside exact match the expected edit distance, L(1 - p); beside the grade of two choices, which
+    is 1 once p is above 1/2, the Brier score, (1 - p)^2.
+    """
+    given = {
+        row["parameter"]: float(row["value"])
+        for row in rows_of(data / "paper_figures/fig2_toy_model_parameters.csv")
+        if row["parameter"] in ("c", "alpha", "N1", "N2", "N3", "N4")
+    }
+    for name in ("N1", "N2", "N3", "N4"):
+        p = math.exp(-((given[name] / given["c"]) ** given["alpha"]))
+        common = {"family": "toy model", "model": name, "scale": given[name]}
+        for length in range(1, 6):
+            for metric, value in (
+                ("exact_match", p**length),
+                ("token_edit_distance", length * (1 - p)),
+            ):
+                yield common | {
+                    "task": "tokens",
+                    "metric": metric,
+                    "value": value,
+                    "target_length": length,
+                }
+        for metric, value in (
+            ("multiple_choice_grade", 1.0 if p > 1 / 2 else 1 / 2),
+            ("brier_target", (1 - p) ** 2),
+        ):
+            yield common | {"task": "choices", "metric": metric, "value": value}
 
 
 def gpt3_arithmetic(data: Path) -> Iterable[Row]:
@@ -116,12 +155,77 @@ def obsscaling(data: Path) -> Iterable[Row]:
             }
 
 
+def mlfoundations(data: Path) -> Iterable[Row]:
+    """Three training sets, each over parameters at 20 tokens a parameter: accuracies alone."""
+    for row in downstream(data):
+        if float(row["chinchilla_multiplier"]) == 1:
+            yield series_row(row, float(row["params"]))
+
+
+def mlfoundations_loss(data: Path) -> Iterable[Row]:
+    """All models of a training set, over their loss on C4's validation set."""
+    losses = {
+        row["model"]: float(row["loss"])
+        for row in zipped_rows(data / "mlfoundations-scaling/losses.csv.gz")
+        if "c4_val" in row["val_set"]
+    }
+    for row in downstream(data):
+        yield series_row(row, float(row["params"])) | {
+            "tokens": row["tokens"],
+            "loss": losses[row["model"]],
+        }
+
+
+def downstream(data: Path) -> Iterable[dict[str, str]]:
+    folder = data / "mlfoundations-scaling"
+    about = {row["Eval Task"]: row for row in rows_of(folder / "eval_metadata.csv")}
+    for row in zipped_rows(folder / "downstream_accuracy.csv.gz"):
+        yield row | about[row["task"]]
+
+
+def series_row(row: dict[str, str], scale: float) -> Row:
+    is_choice = row["Task Type"] in ("multiple choice", "schema")
+    chance = float(row["Random baseline"] or 0) / 100
+    return {
+        "family": row["train_dataset"],
+        "task": row["task"],
+        "model": row["model"],
+        "scale": scale,
+        # What is not a choice is right when the gold continuation is what greedy decoding gives.
+        "metric": "acc" if is_choice else "exact_match",
+        "value": row["accuracy"],
+        "n": row["#datapoints"],
+        "shots": row["#shots"],
+        "chance": chance if is_choice else "",
+    }
+
+
+# Figure 5's names that are not the registry's.
+FIGURE5_NAMES = {"exact_str_match": "exact_match", "rougeLsum": "rouge_lsum", "accuracy": "acc"}
+
+
+def figure5_outliers(data: Path) -> dict[tuple[str, str], list[float]]:
+    """The outliers of the emergence score by metric: its name there, and the registry's."""
+    out: dict[tuple[str, str], list[float]] = {}
+    path = data / "paper_figures/fig5a_emergence_score_outliers_digitised.csv"
+    for row in rows_of(path):
+        name = row["metric"]
+        key = (name, FIGURE5_NAMES.get(name, name))
+        out.setdefault(key, []).append(float(row["emergence_score_outlier_marker"]))
+    return out
+
+
 DATA_SETS: dict[str, Callable[[Path], Iterable[Row]]] = {
+    "toy-model": toy_model,
     "gpt3-arithmetic": gpt3_arithmetic,
     "lamda": lamda,
     "lambada": lambada,
     "obsscaling": obsscaling,
+    "mlfoundations": mlfoundations,
+    "mlfoundations-loss": mlfoundations_loss,
 }
+# Those that are not over the column `scale`.
+AXES = {"mlfoundations-loss": "loss"}
 
 
 def write(rows: Iterable[Row], file: TextIO) -> None:

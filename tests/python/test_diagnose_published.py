@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from published_series import DATA_SETS, write
+from published_series import AXES, DATA_SETS, write
 
 pytestmark = pytest.mark.external
 
@@ -27,7 +27,8 @@ def diagnoses(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         with table.open("w", encoding="utf-8", newline="") as file:
             write(rows(Path(data)), file)
         done = subprocess.run(
-            [binary, "diagnose", "--series", table, "--output-format", "json"],
+            [binary, "diagnose", "--series", table, "--output-format", "json"]
+            + ["--x-axis", AXES.get(name, "parameters")],
             capture_output=True,
             text=True,
             timeout=120,
@@ -106,11 +107,25 @@ def test_emergence_scores_of_figure_3(
     assert diagnosis["counterpart_emergence_score"] == pytest.approx(swapped, rel=0.01)
 
 
-def test_the_toy_model_of_figure_2(diagnoses: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("data", "task", "tolerance"),
+    # From the law itself, and as read off figure 3.
+    [("toy-model", "tokens", 2e-4), ("gpt3-arithmetic", "math_model", 2e-3)],
+)
+def test_the_toy_model_of_figure_2(
+    diagnoses: dict[str, Any], data: str, task: str, tolerance: float
+) -> None:
     for length, score in ((1, 2.807), (2, 3.221), (3, 4.354), (4, 6.358), (5, 9.616)):
-        diagnosis = of(diagnoses["gpt3-arithmetic"], task="math_model", target_length=length)
-        assert diagnosis["emergence_score"] == pytest.approx(score, rel=2e-3)
-        assert diagnosis["counterpart_emergence_score"] == pytest.approx(2.807, rel=2e-3)
+        diagnosis = of(diagnoses[data], task=task, target_length=length)
+        assert diagnosis["emergence_score"] == pytest.approx(score, rel=tolerance)
+        assert diagnosis["counterpart_emergence_score"] == pytest.approx(2.807, rel=tolerance)
+
+
+def test_the_toy_choices_of_figure_2(diagnoses: dict[str, Any]) -> None:
+    grade = of(diagnoses["toy-model"], task="choices")
+    assert grade["emergence_score"] == "Infinity"
+    assert grade["zero_median"]
+    assert grade["counterpart_emergence_score"] == pytest.approx(2.550, rel=2e-4)
 
 
 def test_lamda_is_no_mirage_by_brier_alone(diagnoses: dict[str, Any]) -> None:
@@ -138,3 +153,17 @@ def test_claims_without_a_counterpart_stay_open(diagnoses: dict[str, Any]) -> No
         assert diagnosis.get("strength") in (None, "WEAK")
         assert "counterpart" not in diagnosis
     assert len(diagnoses["obsscaling"]) == 7
+
+
+@pytest.mark.parametrize("name", ["mlfoundations", "mlfoundations-loss"])
+def test_accuracies_alone_are_judged_by_their_shape(diagnoses: dict[str, Any], name: str) -> None:
+    """46 tasks on three training sets: a sudden rise may be named, never explained."""
+    found = diagnoses[name]
+    assert len(found) == 3 * 46
+    for diagnosis in found:
+        assert "counterpart" not in diagnosis
+        if diagnosis["verdict"] == "INSUFFICIENT":
+            assert diagnosis["reasons"][0]["code"] == "NO_COUNTERPART"
+        else:
+            assert diagnosis["verdict"] == "SMOOTH"
+    assert {d["verdict"] for d in found} == {"SMOOTH", "INSUFFICIENT"}
