@@ -17,6 +17,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 Attach = Callable[..., subprocess.CompletedProcess[str]]
+Mirage = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,6 +54,23 @@ def built() -> Callable[[str], Path]:
         return Path(folder, target.removeprefix("//").replace(":", "/"))
 
     return build
+
+
+@pytest.fixture
+def mirage(binary: Path) -> Mirage:
+    """Runs `mirage` with the given arguments, the command first, in the repository's root."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(binary), *map(str, arguments)],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run
 
 
 @pytest.fixture

@@ -6,38 +6,25 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, report
+from conftest import REPOSITORY, Mirage, report
 
 EXAMPLE = "examples/families/series.csv"
 RUNS = "examples/arithmetic_family"
-Diagnose = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def diagnose(binary: Path) -> Diagnose:
-    """Runs `mirage diagnose` in the repository's root."""
-
-    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(binary), "diagnose", *map(str, arguments)],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    return run
+def diagnose(mirage: Mirage) -> Mirage:
+    return partial(mirage, "diagnose")
 
 
 @pytest.mark.parametrize(
     "words", [f"--series {EXAMPLE}", f"{RUNS} --scales {RUNS}/models.csv"], ids=["series", "runs"]
 )
-def test_readme_shows_what_it_prints(diagnose: Diagnose, tmp_path: Path, words: str) -> None:
+def test_readme_shows_what_it_prints(diagnose: Mirage, tmp_path: Path, words: str) -> None:
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     _, _, rest = readme.partition(f"$ ./mirage diagnose {words} --plot curves.svg\n")
     shown = rest.partition("```")[0].splitlines()
@@ -60,7 +47,7 @@ def test_the_example_is_what_its_script_writes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["json", "table", "markdown", "csv", "vega-lite"])
-def test_a_sidecar_gives_the_same_bytes(diagnose: Diagnose, sidecar: str, form: str) -> None:
+def test_a_sidecar_gives_the_same_bytes(diagnose: Mirage, sidecar: str, form: str) -> None:
     embedded = diagnose("--series", EXAMPLE, "--output-format", form)
     remote = diagnose("--series", EXAMPLE, "--output-format", form, "--sidecar", sidecar)
     assert embedded.returncode == remote.returncode == 0, remote.stderr
@@ -68,7 +55,7 @@ def test_a_sidecar_gives_the_same_bytes(diagnose: Diagnose, sidecar: str, form: 
     assert embedded.stdout
 
 
-def test_the_verdicts_for_machines(diagnose: Diagnose) -> None:
+def test_the_verdicts_for_machines(diagnose: Mirage) -> None:
     done = diagnose("--series", EXAMPLE, "--output-format", "json")
     verdicts = {d["family"]: d["verdict"] for d in json.loads(done.stdout)["diagnoses"]}
     assert verdicts == {"smooth": "MIRAGE", "broken": "BREAK_SURVIVES"}
@@ -83,7 +70,7 @@ def test_the_verdicts_for_machines(diagnose: Diagnose) -> None:
     ],
     ids=["series", "runs", "loss"],
 )
-def test_vega_lite_by_its_schema(diagnose: Diagnose, words: str) -> None:
+def test_vega_lite_by_its_schema(diagnose: Mirage, words: str) -> None:
     """The schema is the one that altair 5 brings: that of Vega-Lite 5."""
     altair = importlib.util.find_spec("altair")
     if altair is None or not altair.submodule_search_locations:
@@ -100,7 +87,7 @@ def test_vega_lite_by_its_schema(diagnose: Diagnose, words: str) -> None:
     assert not validator.is_valid(spec)
 
 
-def test_exit_codes(diagnose: Diagnose, tmp_path: Path) -> None:
+def test_exit_codes(diagnose: Mirage, tmp_path: Path) -> None:
     assert diagnose("--series", tmp_path / "none.csv").returncode == 4
     assert diagnose().returncode == 2
     assert diagnose("--series", EXAMPLE, "--x-axis", "depth").returncode == 2

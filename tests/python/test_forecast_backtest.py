@@ -56,11 +56,11 @@ def rows(data: Path, program: Path) -> list[study.Row]:
 @pytest.mark.external
 def test_the_back_test_is_not_stale(rows: list[study.Row]) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    assert not study.is_stale(text, study.section(rows)), (
+    assert not study.SECTION.is_stale(text, study.section(rows)), (
         "remake it: tests/studies/forecast_backtest.py --write"
     )
     changed = [dataclasses.replace(rows[0], error=dict.fromkeys(study.METHODS, 1.0)), *rows[1:]]
-    assert study.is_stale(text, study.section(changed))
+    assert study.SECTION.is_stale(text, study.section(changed))
 
 
 @pytest.mark.external
@@ -117,10 +117,10 @@ def test_the_ladder_is_not_stale(data: Path, ladder_program: Path) -> None:
     large = ladder.large_lines(data, ladder_program, runs, ladder.chosen(errors))
     content = ladder.section(errors, large)
     text = DOCUMENT.read_text(encoding="utf-8")
-    assert f"{ladder.BEGIN}\n\n{content}\n\n{ladder.END}" in text, (
+    assert not ladder.SECTION.is_stale(text, content), (
         "remake it: tests/studies/ladder_prediction.py --large --write"
     )
-    assert ladder.put_between(text, content) == text
+    assert ladder.SECTION.put(text, content) == text
 
 
 def test_the_ladder_finds_its_own_laws(ladder_program: Path) -> None:
@@ -184,12 +184,3 @@ def test_data_sets_have_equal_weight() -> None:
 def test_the_number_of_threads_does_not_matter(program: Path) -> None:
     simulated = [("simulated", one) for one in series.simulated(40, 5, know_items=True)]
     assert study.forecasts(program, simulated, 1) == study.forecasts(program, simulated, 5)
-
-
-def test_only_what_is_between_the_markers_is_replaced() -> None:
-    text = study.put_between("# Kept\n\ntext\n", "one")
-    assert text == f"# Kept\n\ntext\n\n{study.TITLE}\n{study.BEGIN}\n\none\n\n{study.END}\n"
-    again = study.put_between(f"{text}\n## After\n", "two")
-    assert again == text.replace("one", "two") + "\n## After\n"
-    assert study.is_stale(again, "one")
-    assert not study.is_stale(again, "two")

@@ -98,7 +98,7 @@ def test_paired_tests_keep_their_level(answer: dict[str, Any]) -> None:
 def test_the_document_is_not_stale(answer: dict[str, Any]) -> None:
     """Every cell that a quick run computes exactly stands in the document, at its place."""
     text = DOCUMENT.read_text(encoding="utf-8")
-    lines = text[text.index(study.BEGIN) : text.index(study.END)].splitlines()
+    lines = text[text.index(study.SECTION.begin) : text.index(study.SECTION.end)].splitlines()
 
     def published(caption: str) -> tuple[list[str], dict[str, list[str]]]:
         wanted = study.paragraph(caption).splitlines()
@@ -211,8 +211,8 @@ def test_without_other_packages(program: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     text = docs.read_text()
-    assert text.startswith(f"# Kept\n\ntext\n\n{study.TITLE}\n{study.BEGIN}\n\n")
-    assert text.rstrip().endswith(study.END)
+    assert text.startswith(f"# Kept\n\ntext\n\n{study.SECTION.title}\n{study.SECTION.begin}\n\n")
+    assert text.rstrip().endswith(study.SECTION.end)
     assert "left out (--no-peers)" in text
     assert "statsmodels" not in text
     assert json.loads(found.read_text())["peers"] == []
@@ -251,9 +251,3 @@ def test_other_packages_have_our_intervals(answer: dict[str, Any]) -> None:
         (ours,) = cells(answer, "shares", study.SAME[c["method"]], n=20, p=c["p"])
         assert c["coverage"] == pytest.approx(ours["coverage"], abs=1e-9), c
         assert c["width"] == pytest.approx(ours["width"], abs=1e-9), c
-
-
-def test_only_what_is_between_the_markers_is_replaced() -> None:
-    first = study.put_between("# A\n\ntext\n", "one")
-    second = study.put_between(first + "\n## After\n", "two")
-    assert second == first.replace("one", "two") + "\n## After\n"

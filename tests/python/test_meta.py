@@ -5,38 +5,24 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, report
+from conftest import REPOSITORY, Mirage, report
 from published_series import AXES, DATA_SETS, write
 
 EXAMPLE = "examples/families/series.csv"
 RUNS = "examples/arithmetic_family"
-Meta = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def meta(binary: Path) -> Meta:
-    """Runs `mirage meta` in the repository's root."""
-
-    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(binary), "meta", *map(str, arguments)],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    return run
+def meta(mirage: Mirage) -> Mirage:
+    return partial(mirage, "meta")
 
 
 @pytest.mark.parametrize("form", ["json", "table", "markdown", "csv"])
-def test_a_sidecar_gives_the_same_bytes(meta: Meta, sidecar: str, form: str) -> None:
+def test_a_sidecar_gives_the_same_bytes(meta: Mirage, sidecar: str, form: str) -> None:
     embedded = meta("--series", EXAMPLE, "--output-format", form)
     remote = meta("--series", EXAMPLE, "--output-format", form, "--sidecar", sidecar)
     assert embedded.returncode == remote.returncode == 0, remote.stderr
@@ -44,7 +30,7 @@ def test_a_sidecar_gives_the_same_bytes(meta: Meta, sidecar: str, form: str) -> 
     assert embedded.stdout
 
 
-def test_the_example(meta: Meta, tmp_path: Path) -> None:
+def test_the_example(meta: Mirage, tmp_path: Path) -> None:
     plot = tmp_path / "meta.svg"
     done = meta("--series", EXAMPLE, "--output-format", "json", "--plot", plot)
     answer = json.loads(done.stdout)
@@ -55,7 +41,7 @@ def test_the_example(meta: Meta, tmp_path: Path) -> None:
     assert "<script" not in plot.read_text(encoding="utf-8")
 
 
-def test_exit_codes(meta: Meta, tmp_path: Path) -> None:
+def test_exit_codes(meta: Mirage, tmp_path: Path) -> None:
     assert meta().returncode == 2
     assert meta("--series", tmp_path / "none.csv").returncode == 4
     assert meta("--series", EXAMPLE, "--metric", "unheard_of").returncode == 2
@@ -64,7 +50,7 @@ def test_exit_codes(meta: Meta, tmp_path: Path) -> None:
     assert meta(RUNS, "--scales", f"{RUNS}/models.csv", "--metric", "nll").returncode == 2
 
 
-def test_every_metric_of_runs(meta: Meta, sidecar: str) -> None:
+def test_every_metric_of_runs(meta: Mirage, sidecar: str) -> None:
     arguments = [RUNS, "--scales", f"{RUNS}/models.csv", "--output-format", "json"]
     done = meta(*arguments)
     answer = report(done)
@@ -82,7 +68,7 @@ def test_every_metric_of_runs(meta: Meta, sidecar: str) -> None:
     assert answer["odds_ratio"]["n_tasks"] == 2
 
 
-def test_what_a_companion_lends_counts_once(meta: Meta, tmp_path: Path) -> None:
+def test_what_a_companion_lends_counts_once(meta: Mirage, tmp_path: Path) -> None:
     family = tmp_path / "family"
     shutil.copytree(REPOSITORY / RUNS, family, ignore=shutil.ignore_patterns("mirage_*"))
     answer = report(meta(family, "--scales", family / "models.csv", "--output-format", "json"))
@@ -93,7 +79,7 @@ def test_what_a_companion_lends_counts_once(meta: Meta, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("axis", ["flops", "loss"])
-def test_another_axis(meta: Meta, axis: str) -> None:
+def test_another_axis(meta: Mirage, axis: str) -> None:
     scales = f"{RUNS}/models.csv"
     answer = report(meta(RUNS, "--scales", scales, "--x-axis", axis, "--output-format", "json"))
     (exact,) = [t for t in answer["triplets"] if t["metric"] == "exact_match"]
@@ -106,11 +92,11 @@ def test_another_axis(meta: Meta, axis: str) -> None:
     assert f"9 of 9 models have no {axis}" in table.stderr
 
 
-def test_a_simulated_family(meta: Meta, binary: Path, tmp_path: Path) -> None:
+def test_a_simulated_family(meta: Mirage, mirage: Mirage, tmp_path: Path) -> None:
     """One smooth law: only what asks for all tokens looks emergent."""
     family = tmp_path / "sim"
-    words = ["simulate", "--truth", "mirage", "-o", str(family), "--samples", "300", "--quiet"]
-    done = subprocess.run([str(binary), *words], capture_output=True, text=True, check=False)
+    words = ["simulate", "--truth", "mirage", "-o", family, "--samples", "300", "--quiet"]
+    done = mirage(*words)
     assert done.returncode == 0, done.stderr
     answer = report(meta(family, "--scales", family / "models.csv", "--output-format", "json"))
     for triplet in answer["triplets"]:
@@ -121,7 +107,7 @@ def test_a_simulated_family(meta: Meta, binary: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.external
-def test_published_emergence_is_the_sharp_metrics(meta: Meta, tmp_path: Path) -> None:
+def test_published_emergence_is_the_sharp_metrics(meta: Mirage, tmp_path: Path) -> None:
     data = os.environ.get("MIRAGE_DATA")
     if not data:
         pytest.skip("MIRAGE_DATA is not set: the published numbers are not beside this checkout")

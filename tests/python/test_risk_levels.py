@@ -56,9 +56,10 @@ def test_high_jumps_more_often_than_low(binary: Path, tmp_path: Path) -> None:
     assert sum(true) / len(true) > 0.5
 
     text = docs.read_text()
-    assert text.startswith(f"# Kept\n\n{risk_levels.TITLE}\n{risk_levels.BEGIN}\n\n")
+    section = risk_levels.SECTION
+    assert text.startswith(f"# Kept\n\n{section.title}\n{section.begin}\n\n")
     assert "| exact match, log p, sampled |" in text
-    assert text.rstrip().endswith(risk_levels.END)
+    assert text.rstrip().endswith(section.end)
 
 
 def test_the_published_section_is_not_lost_without_the_data(binary: Path, tmp_path: Path) -> None:
@@ -99,9 +100,3 @@ def test_intervals_widen_with_clusters() -> None:
     # Nothing seen: the number of clusters stands for n.
     none = risk_levels.share([False] * 20, ["a"] * 10 + ["b"] * 10)
     assert (none.lower, none.upper) == risk_levels.wilson(0.0, 2)
-
-
-def test_only_what_is_between_the_markers_is_replaced() -> None:
-    first = risk_levels.put_between("# A\n\ntext\n", "one")
-    second = risk_levels.put_between(first + "\n## After\n", "two")
-    assert second == first.replace("one", "two") + "\n## After\n"

@@ -14,25 +14,32 @@ builds; its head says how, and what the baselines are.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import sys
 import tempfile
-import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from forecast_backtest_series import DATA_SETS, DEVELOPMENT, Series
+from study_page import Section, table
+from study_page import paragraph as filled
 from study_program import build, measure
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 
-BEGIN = "<!-- written by tests/studies/forecast_backtest.py --write -->"
-END = "<!-- end of forecast_backtest.py -->"
-TITLE = "## Back-test"
+SECTION = Section(
+    "<!-- written by tests/studies/forecast_backtest.py --write -->",
+    "<!-- end of forecast_backtest.py -->",
+    "## Back-test",
+)
+# The page was written with lines of one column more than others have.
+paragraph = functools.partial(filled, width=125)
+
 TARGET = "//tests/studies:forecast_backtest"
 
 LEVEL = 0.9
@@ -154,14 +161,6 @@ def cells(name: str, found: Figures) -> list[str]:
     return out
 
 
-def table(rows: list[list[str]]) -> list[str]:
-    return [
-        f"| {' | '.join(HEAD)} |",
-        "|---" * len(HEAD) + "|",
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]
-
-
 def targets(rows: list[Row]) -> list[tuple[str, str, bool]]:
     """What must be reached, what is, and whether that will do."""
     everything = pooled(rows)
@@ -194,10 +193,6 @@ def targets(rows: list[Row]) -> list[tuple[str, str, bool]]:
     return out
 
 
-def paragraph(text: str) -> str:
-    return textwrap.fill(text, 125, break_long_words=False, break_on_hyphens=False)
-
-
 def section(rows: list[Row]) -> str:
     groups = {name: keep for name, keep in GROUPS.items() if any(map(keep, rows))}
     lines = [
@@ -221,7 +216,7 @@ def section(rows: list[Row]) -> str:
         "",
         "### Pooled, each data set with the same weight",
         "",
-        *table([cells(name, pooled(filter(keep, rows))) for name, keep in groups.items()]),
+        *table(HEAD, [cells(name, pooled(filter(keep, rows))) for name, keep in groups.items()]),
         "",
         "By how far ahead:",
         "",
@@ -230,29 +225,15 @@ def section(rows: list[Row]) -> str:
         "the next scale": lambda r: r.ahead == 1,
         "the one after it": lambda r: r.ahead == 2,
     }
-    lines += table([cells(name, pooled(filter(keep, rows))) for name, keep in ahead.items()])
+    lines += table(HEAD, [cells(name, pooled(filter(keep, rows))) for name, keep in ahead.items()])
     for title, keep in groups.items():
         lines += ["", f"### Data sets, {title}", ""]
         kept = list(filter(keep, rows))
         names = dict.fromkeys(row.data_set for row in kept)
         lines += table(
-            [cells(name, pooled(r for r in kept if r.data_set == name)) for name in names]
+            HEAD, [cells(name, pooled(r for r in kept if r.data_set == name)) for name in names]
         )
     return "\n".join(lines)
-
-
-def put_between(text: str, content: str) -> str:
-    """The text with `content` between the markers, in a new last section if there are none."""
-    if BEGIN in text and END in text:
-        before, _, rest = text.partition(BEGIN)
-        after = rest.partition(END)[2]
-    else:
-        before, after = f"{text.rstrip()}\n\n{TITLE}\n", "\n"
-    return f"{before}{BEGIN}\n\n{content}\n\n{END}{after}"
-
-
-def is_stale(text: str, content: str) -> bool:
-    return f"{BEGIN}\n\n{content}\n\n{END}" not in text
 
 
 def parse() -> argparse.Namespace:
@@ -273,13 +254,12 @@ def main() -> int:
     sets = DEVELOPMENT if options.development else DATA_SETS
     content = section(forecasts(program, read(data_folder(options.data), sets)))
     if options.check:
-        stale = is_stale(options.docs.read_text(encoding="utf-8"), content)
+        stale = SECTION.is_stale(options.docs.read_text(encoding="utf-8"), content)
         print(f"{options.docs} is {'stale' if stale else 'as it must be'}")
         return int(stale)
     print(content)
     if options.write:
-        text = options.docs.read_text(encoding="utf-8")
-        options.docs.write_text(put_between(text, content), encoding="utf-8")
+        SECTION.fill(options.docs, content)
     return 0
 
 

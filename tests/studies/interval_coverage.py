@@ -31,15 +31,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from study_page import WIDTH, Section
 from study_program import build, measure
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
-BEGIN = "<!-- written by tests/studies/interval_coverage.py --write -->"
-END = "<!-- end of interval_coverage.py -->"
-TITLE = "## How often the intervals hold"
+SECTION = Section(
+    "<!-- written by tests/studies/interval_coverage.py --write -->",
+    "<!-- end of interval_coverage.py -->",
+    "## How often the intervals hold",
+)
 TARGET = "//tests/studies:interval_coverage"
 # Below this a coverage is shown in bold; above this so is a test's error rate.
 LOW_COVERAGE = 0.92
@@ -379,7 +382,7 @@ def paragraph(text: str, indent: str = "") -> str:
         text = text.replace(f" {sign}", f"\u00a0{sign}")
     filled = textwrap.fill(
         text.replace("= ", "=\u00a0"),
-        124,
+        WIDTH,
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
@@ -534,16 +537,6 @@ def section(answer: dict[str, Any], peers: Sequence[Cell], peers_line: str) -> s
     return "\n".join(lines)
 
 
-def put_between(text: str, content: str) -> str:
-    """The text with `content` between the markers, in a new last section if there are none."""
-    if BEGIN in text and END in text:
-        before, _, rest = text.partition(BEGIN)
-        after = rest.partition(END)[2]
-    else:
-        before, after = f"{text.rstrip()}\n\n{TITLE}\n", "\n"
-    return f"{before}{BEGIN}\n\n{content}\n\n{END}{after}"
-
-
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -593,8 +586,7 @@ def main() -> int:
     if options.json:
         options.json.write_text(json.dumps(answer | {"peers": peers}, indent=1) + "\n")
     if options.write:
-        text = options.docs.read_text(encoding="utf-8")
-        options.docs.write_text(put_between(text, content), encoding="utf-8")
+        SECTION.fill(options.docs, content)
     return 0
 
 

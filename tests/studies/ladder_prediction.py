@@ -24,10 +24,14 @@ from typing import Any
 
 import forecast_backtest as backtest
 from forecast_backtest_series import rows_of, zipped_rows
+from study_page import Section
 from study_program import build, measure
 
-BEGIN = "<!-- written by tests/studies/ladder_prediction.py --large --write -->"
-END = "<!-- end of ladder_prediction.py -->"
+SECTION = Section(
+    "<!-- written by tests/studies/ladder_prediction.py --large --write -->",
+    "<!-- end of ladder_prediction.py -->",
+    "## OLMo's ladder",
+)
 TARGET = "//tests/studies:ladder_prediction"
 
 # The number of items of each of MMLU's test sets: its average is over items.
@@ -237,11 +241,6 @@ def section(
     return "\n".join(lines)
 
 
-def put_between(text: str, content: str) -> str:
-    before, _, rest = text.partition(BEGIN)
-    return f"{before}{BEGIN}\n\n{content}\n\n{END}{rest.partition(END)[2]}"
-
-
 def parse(words: Iterable[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path)
@@ -266,13 +265,12 @@ def main() -> int:
     content = section(errors, large)
     if options.check:
         text = options.docs.read_text(encoding="utf-8")
-        stale = f"{BEGIN}\n\n{content}\n\n{END}" not in text
+        stale = SECTION.is_stale(text, content)
         print(f"{options.docs} is {'stale' if stale else 'as it must be'}")
         return int(stale)
     print(content)
     if options.write:
-        text = options.docs.read_text(encoding="utf-8")
-        options.docs.write_text(put_between(text, content), encoding="utf-8")
+        SECTION.fill(options.docs, content)
     return 0
 
 

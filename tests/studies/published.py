@@ -401,8 +401,7 @@ def main() -> int:
         return int(stale)
     print(content)
     if options.write:
-        text = options.docs.read_text(encoding="utf-8")
-        options.docs.write_text(SECTION.put(text, content), encoding="utf-8")
+        SECTION.fill(options.docs, content)
     return 0
 
 

@@ -54,7 +54,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -63,6 +62,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from study_page import Section, paragraph, table
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
@@ -70,9 +70,11 @@ sys.path.insert(0, str(HERE.parent / "benchmarks"))
 
 from make_samples import doc_text, results_of, sha  # noqa: E402
 
-BEGIN = "<!-- written by tests/studies/risk_levels.py --write -->"
-END = "<!-- end of risk_levels.py -->"
-TITLE = "## How well the levels separate"
+SECTION = Section(
+    "<!-- written by tests/studies/risk_levels.py --write -->",
+    "<!-- end of risk_levels.py -->",
+    "## How well the levels separate",
+)
 LEVELS = ("HIGH", "LOW", "NONE", "UNKNOWN")
 JUMP = 3.0
 Z95 = 1.959963984540054
@@ -693,11 +695,6 @@ def real_cases(mirage: Path, folder: Path) -> list[Case]:
 # The tables
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    return lines + [f"| {' | '.join(row)} |" for row in rows]
-
-
 def by_block(cases: Sequence[Case]) -> dict[tuple[str, str], list[Case]]:
     out: dict[tuple[str, str], list[Case]] = defaultdict(list)
     for c in cases:
@@ -853,20 +850,6 @@ def section(cases: Sequence[Case], seed: int, absent: str) -> str:
     return "\n".join(lines)
 
 
-def paragraph(text: str) -> str:
-    return textwrap.fill(text, 124, break_long_words=False, break_on_hyphens=False)
-
-
-def put_between(text: str, content: str) -> str:
-    """The text with `content` between the markers, in a new last section if there are none."""
-    if BEGIN in text and END in text:
-        before, _, rest = text.partition(BEGIN)
-        after = rest.partition(END)[2]
-    else:
-        before, after = f"{text.rstrip()}\n\n{TITLE}\n", "\n"
-    return f"{before}{BEGIN}\n\n{content}\n\n{END}{after}"
-
-
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -912,8 +895,7 @@ def main() -> int:
         rows = [dataclasses.asdict(c) | {"why": c.why} for c in cases]
         options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     if options.write:
-        text = options.docs.read_text(encoding="utf-8")
-        options.docs.write_text(put_between(text, content), encoding="utf-8")
+        SECTION.fill(options.docs, content)
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 WIDTH = 124
 
@@ -26,6 +27,11 @@ class Section:
         else:
             before, after = f"{text.rstrip()}\n\n{self.title}\n", "\n"
         return f"{before}{self.begin}\n\n{content}\n\n{self.end}{after}"
+
+    def fill(self, page: Path, content: str) -> None:
+        """The same in a file."""
+        text = self.put(page.read_text(encoding="utf-8"), content)
+        page.write_text(text, encoding="utf-8")
 
     def is_stale(self, text: str, content: str) -> bool:
         return f"{self.begin}\n\n{content}\n\n{self.end}" not in text

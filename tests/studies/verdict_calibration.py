@@ -25,14 +25,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from study_page import WIDTH, Section, paragraph
 from study_program import build, measure
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 
-BEGIN = "<!-- written by tests/studies/verdict_calibration.py --write -->"
-END = "<!-- end of verdict_calibration.py -->"
-TITLE = "## What was measured"
+SECTION = Section(
+    "<!-- written by tests/studies/verdict_calibration.py --write -->",
+    "<!-- end of verdict_calibration.py -->",
+    "## What was measured",
+)
 TARGET = "//tests/studies:verdict_calibration"
 
 # What must be reached.
@@ -273,14 +276,10 @@ TABLES = [
 ]
 
 
-def paragraph(text: str) -> str:
-    return textwrap.fill(text, 124, break_long_words=False, break_on_hyphens=False)
-
-
 def bullet(text: str) -> str:
     return textwrap.fill(
         text,
-        124,
+        WIDTH,
         initial_indent="- ",
         subsequent_indent="  ",
         break_long_words=False,
@@ -451,16 +450,6 @@ def section(answer: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def put_between(text: str, content: str) -> str:
-    """The text with `content` between the markers, in a new last section if there are none."""
-    if BEGIN in text and END in text:
-        before, _, rest = text.partition(BEGIN)
-        after = rest.partition(END)[2]
-    else:
-        before, after = f"{text.rstrip()}\n\n{TITLE}\n", "\n"
-    return f"{before}{BEGIN}\n\n{content}\n\n{END}{after}"
-
-
 # Whether the document is stale
 
 
@@ -546,8 +535,7 @@ def main() -> int:
         return 1 if found else 0
     print(content)
     if options.write:
-        text = options.docs.read_text(encoding="utf-8")
-        options.docs.write_text(put_between(text, content), encoding="utf-8")
+        SECTION.fill(options.docs, content)
     return 0
 
 
