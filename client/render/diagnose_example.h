@@ -78,6 +78,19 @@ inline v1::Diagnosis ExampleMirage() {
   forecast->set_scale(1e12);
   forecast->set_value(0.7996);
   SetInterval(forecast->mutable_interval(), 0.71, 0.86, 0.9);
+  const auto step = [&](const char* metric, uint32_t n, uint32_t n_constant, double median) {
+    v1::SampleCorrelation* added = diagnosis.add_sample_correlations();
+    added->set_metric(metric);
+    added->set_n(n);
+    added->set_n_constant(n_constant);
+    if (n == 0) return;
+    added->set_lower_quartile(median - 0.25);
+    added->set_median(median);
+    added->set_upper_quartile(median + 0.05);
+    added->set_share_negative(0.0125);
+  };
+  step("log_p_target", 1000, 0, 0.93);
+  step("exact_match", 590, 410, 0.61);
   v1::SamplesNeeded* needed = diagnosis.add_samples_needed();
   needed->set_model("gpt3-350M");
   needed->set_n(500000);
@@ -98,6 +111,7 @@ inline v1::DiagnoseReport ExampleReport() {
   broken.mutable_reasons(0)->set_text("the counterpart's scaling law breaks too, near 4B");
   broken.clear_forecast();
   broken.clear_samples_needed();
+  broken.clear_sample_correlations();
   v1::Break* found = broken.add_breaks();
   found->set_where(v1::Break::POSITION);
   found->set_position(0);

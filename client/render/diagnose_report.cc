@@ -408,6 +408,29 @@ std::string ScoreText(const Diagnosis& diagnosis) {
   return out;
 }
 
+// How the samples' own numbers go with scale, a line a step.
+std::vector<std::string> SampleTexts(const Diagnosis& diagnosis) {
+  std::vector<std::string> texts;
+  if (diagnosis.sample_correlations().empty()) return texts;
+  texts.emplace_back(
+      "how the samples' numbers go with scale: Spearman's correlation, 1 being always better, its "
+      "median and the middle half of the samples");
+  for (const v1::SampleCorrelation& step : diagnosis.sample_correlations()) {
+    std::string text = SafeText(step.metric());
+    if (step.has_median()) {
+      text += fmt::format(" {:.2f} [{:.2f}, {:.2f}], {:.0f} % of {} samples get worse",
+                          step.median(), step.lower_quartile(), step.upper_quartile(),
+                          100 * step.share_negative(), step.n());
+    }
+    if (step.n_constant() > 0) {
+      text += fmt::format("{} {} the same in all models", step.has_median() ? ";" : ":",
+                          step.n_constant());
+    }
+    texts.push_back(std::move(text));
+  }
+  return texts;
+}
+
 // Everything below the table of models, in order; a fact without texts is none.
 std::vector<Fact> FactsOf(const Diagnosis& diagnosis) {
   std::vector<Fact> facts;
@@ -462,6 +485,7 @@ std::vector<Fact> FactsOf(const Diagnosis& diagnosis) {
   if (const std::string score = ScoreText(diagnosis); !score.empty()) {
     texts->push_back("score of " + score);
   }
+  fact("Samples") = SampleTexts(diagnosis);
   texts = &fact("Pools");
   for (const std::string& pooled : diagnosis.pooled_over()) texts->push_back(SafeText(pooled));
   return facts;

@@ -32,6 +32,7 @@
 #include "metrics/stats/multiplicity.h"
 #include "server/engine/axis.h"
 #include "server/engine/metric_properties.h"
+#include "server/engine/sample_steps.h"
 #include "server/engine/series_check.h"
 
 namespace mirage::server {
@@ -540,10 +541,29 @@ class SeriesDiagnosis::One {
       Warn("{}: its models have different companions ({}): name one (--companion)", name_,
            fmt::join(companions, ", "));
     }
+    WriteSteps(samples);
     // Choices are not made token by token.
     if (properties_.metric.uses_wrong_choices) return;
     series_.parts = PositionsOf(samples);
     if (!series_.target_length) series_.target_length = MeanTargetUnits(samples);
+  }
+
+  void WriteSteps(const std::vector<ModelSamples>& samples) {
+    std::vector<double> x;
+    x.reserve(series_.models.size());
+    for (const VerdictModel& model : series_.models) x.push_back(std::log(model.scale));
+    for (const SampleStep& step :
+         StepsOf(samples, x, sharp_.metric(), properties_.metric.higher_is_better)) {
+      v1::SampleCorrelation* const out = out_.add_sample_correlations();
+      out->set_metric(step.metric);
+      out->set_n(static_cast<uint32_t>(step.correlations.n));
+      out->set_n_constant(static_cast<uint32_t>(step.correlations.n_constant));
+      if (!step.correlations.quartiles) continue;
+      out->set_lower_quartile(step.correlations.quartiles->lower);
+      out->set_median(step.correlations.quartiles->median);
+      out->set_upper_quartile(step.correlations.quartiles->upper);
+      out->set_share_negative(*step.correlations.share_negative);
+    }
   }
 
   template <typename... Args>

@@ -4,7 +4,8 @@
 // the kind of evidence does not have is empty. Digests are of 128 bits, 0 where there is nothing.
 //
 // Memory: 64 bytes a sample for the digests and 8 for log p; 8 more for each score that the harness
-// reported, 8 for the margin of a multiple choice, 16 for the lengths of a generation.
+// reported, 16 for the margin and the wrong mass of a multiple choice, 16 for the lengths of a
+// generation.
 #ifndef MIRAGE_SERVER_ENGINE_SAMPLE_ROWS_H_
 #define MIRAGE_SERVER_ENGINE_SAMPLE_ROWS_H_
 
@@ -33,6 +34,10 @@ struct SampleRows {
   // Multiple choice: gold minus best wrong choice, nats; NaN where log_p is, or without a wrong
   // choice.
   std::vector<double> margin;
+  // Multiple choice: log of the mass of the vocabulary on the wrong choices, nats, -Infinity
+  // allowed (may exceed 0, since choices need not exclude each other); NaN where log_p is, or
+  // without a wrong choice.
+  std::vector<double> log_p_wrong;
   // Generation: edit distance to the nearest target and that target's length, in the unit of text
   // comparisons, means over repeated outputs. NaN where the gold is not verified or the texts are
   // too long to compare.

@@ -125,6 +125,17 @@ void Fingerprints(std::string_view text, metrics::TextUnit unit, size_t most,
   }
 }
 
+// ln p_wrong_mass, also where the mass itself is too small for a double.
+double LogWrongMass(const metrics::ChoiceScores& scores) {
+  constexpr double kTiny = 1e-300;
+  if (scores.p_wrong_mass > kTiny || !std::isfinite(scores.log_p_gold) ||
+      !std::isfinite(scores.log_p_gold_choices)) {
+    return std::log(scores.p_wrong_mass);
+  }
+  return scores.log_p_gold - scores.log_p_gold_choices +
+         std::log(-std::expm1(scores.log_p_gold_choices));
+}
+
 template <typename T>
 std::optional<T> Cell(std::span<const T> cells, uint32_t i) {
   return cells.empty() ? std::nullopt : std::optional<T>(cells[i]);
@@ -177,7 +188,10 @@ absl::Status TaskScorer::Start(const v1::SampleBatch& batch) {
     digests->reserve(n);
   }
   rows_.log_p.reserve(n);
-  if (*evidence_ == Evidence::kChoices) rows_.margin.reserve(n);
+  if (*evidence_ == Evidence::kChoices) {
+    rows_.margin.reserve(n);
+    rows_.log_p_wrong.reserve(n);
+  }
   if (*evidence_ == Evidence::kGeneration) {
     rows_.edit_distance.reserve(n);
     rows_.target_length.reserve(n);
@@ -328,7 +342,10 @@ void TaskScorer::StartRow(uint32_t i) {
   rows_.variant.push_back(DigestOfCell(view_.variant, i));
   rows_.gold.push_back(0);
   rows_.log_p.push_back(kNan);
-  if (*evidence_ == Evidence::kChoices) rows_.margin.push_back(kNan);
+  if (*evidence_ == Evidence::kChoices) {
+    rows_.margin.push_back(kNan);
+    rows_.log_p_wrong.push_back(kNan);
+  }
   if (*evidence_ == Evidence::kGeneration) {
     rows_.edit_distance.push_back(kNan);
     rows_.target_length.push_back(kNan);
@@ -408,6 +425,7 @@ void TaskScorer::ScoreChoiceSample(uint32_t i, const v1::SampleBatch& batch) {
   }
   rows_.log_p.back() = scores.log_p_gold;
   rows_.margin.back() = scores.margin;
+  if (golds_.size() < n_choices) rows_.log_p_wrong.back() = LogWrongMass(scores);
   if (!c.texts.empty()) rows_.gold.back() = Digest(Trimmed(c.texts[begin + golds_.front()]));
   const auto n_golds = static_cast<uint32_t>(golds_.size());
   const auto shape = std::find_if(shapes_.begin(), shapes_.end(), [&](const ShapeCount& s) {
