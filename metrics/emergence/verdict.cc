@@ -21,6 +21,8 @@
 #include "metrics/emergence/composition.h"
 #include "metrics/emergence/curve.h"
 #include "metrics/emergence/curve_shape.h"
+#include "metrics/emergence/gain_groups.h"
+#include "metrics/emergence/heterogeneity.h"
 #include "metrics/emergence/item_composition.h"
 #include "metrics/emergence/item_spread.h"
 #include "metrics/emergence/law_quantity.h"
@@ -225,6 +227,9 @@ std::string AlignmentOf(const VerdictPart& part) {
                      part.position ? (part.from_end ? "from the end" : "from the start")
                                    : "in " + part.stratum.substr(0, part.stratum.find('=')));
 }
+
+// That of the groups of items by what they gain in other models.
+std::string GainAlignment() { return fmt::format("teacher-forced in {}", kGainField); }
 
 // Weighted regression of y on x: t of the slope, positive where y rises.
 struct Trend {
@@ -801,6 +806,7 @@ class Judgement {
       if (test.is_tested && part.position) {
         (part.is_generated ? generated_positions_tested_ : positions_tested_) = true;
       }
+      if (test.is_tested && AlignmentOf(part) == GainAlignment()) gain_groups_tested_ = true;
       if (!(test.q_value < kPartBreakQ) || !test.x) continue;
       const std::string alignment = AlignmentOf(part);
       const double fall = falls[alignment];
@@ -1346,6 +1352,7 @@ class Judgement {
              {{"h40", *h40}});
         return Strengthen();
       }
+      if (const auto jump = SpreadJump()) return AddSpreadJump(*jump);
       Say(Verdict::kMirage);
       if (has_margins_) {
         Add("MARGIN_SPREAD",
@@ -1409,6 +1416,36 @@ class Judgement {
     return shape.ok() ? shape->h40 : std::nullopt;
   }
 
+  // Where the spread of the items jumps, up to the first size at the ceiling; not asked where
+  // groups of them were looked at.
+  std::optional<HeterogeneityJump> SpreadJump() const {
+    if (gain_groups_tested_) return std::nullopt;
+    if (scale_ != LawScale::kValue && scale_ != LawScale::kNegated) return std::nullopt;
+    const double limit =
+        result_.shape->has_ceiling ? curve_[result_.shape->ceiling].scale : sizes_.back().scale;
+    std::vector<ModelSpread> models;
+    for (size_t i = 0; i < series_.models.size(); ++i) {
+      const VerdictModel& model = series_.models[i];
+      const std::optional<double> n = model.counterpart_n ? model.counterpart_n : model.n;
+      if (SizeOf(i) > limit || !model.counterpart || !model.counterpart_error || !n) continue;
+      models.push_back(
+          {std::log(SizeOf(i)), std::abs(*model.counterpart), *model.counterpart_error, *n});
+    }
+    return FindHeterogeneityJump(models);
+  }
+
+  void AddSpreadJump(const HeterogeneityJump& jump) {
+    Lead("HETEROGENEITY_JUMPS",
+         fmt::format(
+             "the counterpart's mean is smooth and predicts the curve, but the spread of its "
+             "items grows by a factor of {:.2g} between scales {} and {}: part of the items "
+             "may break there. Per-sample results, or groups of documents, would settle it",
+             jump.ratio, ScaleText(std::exp(jump.from)), ScaleText(std::exp(jump.to))),
+         {{"ratio", jump.ratio},
+          {"from_scale", std::exp(jump.from)},
+          {"to_scale", std::exp(jump.to)}});
+  }
+
   static std::vector<std::pair<std::string_view, double>> ValuesOf(const BreakEvidence& law) {
     return {{"p_break", law.p_break},
             {"p_rise", law.p_rise},
@@ -1451,8 +1488,9 @@ class Judgement {
             "on: token log-probabilities would say more");
       } else {
         Add("MEANS_ONLY",
-            "positions of the targets and groups of items were not looked at: a smooth mean can "
-            "hide breaks there");
+            fmt::format("positions of the targets {}were not looked at: a smooth mean can hide "
+                        "breaks there",
+                        gain_groups_tested_ ? "" : "and groups of items "));
       }
     }
     if (result_.verdict == Verdict::kMirage && part_breaks_ != nullptr) cap(Strength::kModerate);
@@ -1501,6 +1539,7 @@ class Judgement {
   bool part_breaks_are_generated_ = false;
   bool positions_tested_ = false;
   bool generated_positions_tested_ = false;
+  bool gain_groups_tested_ = false;
   std::optional<Conflict> conflict_;
   // By scale, where seeds fall into two modes.
   std::vector<std::pair<double, SeedModes>> modes_;

@@ -18,11 +18,13 @@
 //     a quarter of its fall (part_breaks.h)                         BREAK_SURVIVES
 //                                                   POSITION_BREAKS, STRATUM_BREAKS
 //  8. emergent, without a counterpart that a law can be fitted to   INSUFFICIENT  NO_COUNTERPART
-//  9. a break is ruled out, each model's counterpart composes to
+//  9. 10 would hold, but the spread of the items jumps
+//     (heterogeneity.h)                                       INSUFFICIENT HETEROGENEITY_JUMPS
+// 10. a break is ruled out, each model's counterpart composes to
 //     its metric, and the smooth law of the smaller scales, so
 //     composed, predicts those held out and does not allow the
 //     curve to stay flat                                            MIRAGE
-// 10. else                                                          INSUFFICIENT  UNDECIDED
+// 11. else                                                          INSUFFICIENT  UNDECIDED
 //
 // Thresholds, set on simulated families: a break needs P(the exponent rises by 0.3 or more within
 // the window) >= .6 with three scales before and two after, and p < .05 of the sup-F test. It is
@@ -52,6 +54,10 @@
 // nothing. Breaks with a sampled size between them are STAGGERED_BREAKS. Breaks in generated text
 // count only where no position has teacher-forced values, for greedy answers are as sharp at
 // one position as over the whole target; then the verdict is WEAK (GENERATED_PARTS_ONLY).
+//
+// Groups of items by what they gain in other models (gain_groups.h) are strata like those of
+// documents' fields. Where they were tested the spread of the items is not asked: they say more
+// (items whose gold is wrong get harder, and spread the others without a break).
 //
 // Counterparts disagree where, from the size at which one is best to the last size, it gets worse
 // by three standard errors (of sampling: this is about these models) and by 5 % of its range over
@@ -127,8 +133,8 @@ struct VerdictPart {
   // Position in the target from 0, counted from its end if `from_end`; absent for a stratum.
   std::optional<size_t> position;
   bool from_end = false;
-  // "field=value" of a stratum, declared by the documents and never by who solves them; empty for a
-  // position.
+  // "field=value" of a stratum, declared by the documents or by models of other sizes (kGainField),
+  // never by who solves them; empty for a position.
   std::string stratum;
   // What a model that knows nothing has there, >= 0: the entropy of the gold units (nats) for
   // log-probabilities, the error of the best constant answer for generations. Absent: unknown; 0:
