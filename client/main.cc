@@ -23,6 +23,7 @@
 #include "client/commands/diagnose.h"
 #include "client/commands/meta.h"
 #include "client/commands/metrics.h"
+#include "client/commands/plan.h"
 #include "client/commands/simulate.h"
 #include "client/exit_code.h"
 #include "client/interruption.h"
@@ -37,10 +38,12 @@ namespace {
 
 using mirage::client::AttachOptions;
 using mirage::client::DiagnoseOptions;
+using mirage::client::FamilyInputOptions;
 using mirage::client::kFailed;
 using mirage::client::kUsage;
 using mirage::client::MetaOptions;
 using mirage::client::MetricsOptions;
+using mirage::client::PlanOptions;
 using mirage::client::SimulateOptions;
 
 // How long to wait for a sidecar that was named.
@@ -136,6 +139,41 @@ void AddAttach(CLI::App& app, AttachOptions& options, std::string& input_format)
   attach->add_flag("--quiet", options.quiet, "No progress and no notes on standard error");
 }
 
+// What the commands about families read; `does` begins a sentence with what is done to a metric.
+void AddFamilyInput(CLI::App& app, FamilyInputOptions& options, std::string_view does) {
+  app.add_option("RUN", options.runs,
+                 "What a harness wrote, a file or a folder; several runs in a folder are all "
+                 "taken")
+      ->check(CLI::Validator(NotEmpty, ""));
+  const auto repeated = [](CLI::Option* option) { return option->allow_extra_args(false); };
+  repeated(app.add_option("--series", options.series,
+                          "A table of numbers; may be given several times, read as one"))
+      ->check(CLI::Validator(NotEmpty, "FILE"));
+  repeated(app.add_option("--scales", options.scales,
+                          "How large the runs' models are; may be given several times"))
+      ->check(CLI::Validator(NotEmpty, "FILE"));
+  repeated(app.add_option("--evidence", options.evidence,
+                          "Look here, too, for mirage_evidence_<task>_<date>.jsonl, which "
+                          "hooks recorded; may be given several times"))
+      ->check(CLI::Validator(NotEmpty, "FOLDER"));
+  repeated(app.add_option("--companion", options.companions,
+                          "The counterpart of the first task is in the second, over the same "
+                          "documents; found by itself where they are scored answers"))
+      ->check(CLI::Validator(NotEmpty, "TASK=TASK"));
+  app.add_option("--metric-properties", options.metric_properties,
+                 "YAML that declares metrics of your own: direction, sharp or continuous, "
+                 "counterparts")
+      ->check(CLI::Validator(NotEmpty, "FILE"));
+  repeated(
+      app.add_option("--metric", options.metrics,
+                     fmt::format("{} this sharp metric only; may be given several times", does)))
+      ->check(CLI::Validator(NotEmpty, "NAME"));
+  app.add_option("--tokenizer", options.tokenizer,
+                 "Unit of generated text, in distances and positions: codepoints, bytes or words")
+      ->check(CLI::IsMember({"codepoints", "characters", "bytes", "words"}))
+      ->capture_default_str();
+}
+
 void AddDiagnose(CLI::App& app, DiagnoseOptions& options) {
   CLI::App* diagnose =
       app.add_subcommand("diagnose", "Which sudden rises over a family are the metric's doing");
@@ -159,39 +197,8 @@ void AddDiagnose(CLI::App& app, DiagnoseOptions& options) {
       "The counterparts' numbers are rows of their own: `mirage metrics swap NAME` says which\n"
       "ones there can be. Verdicts: MIRAGE, RESOLUTION_LIMITED, BREAK_SURVIVES, SMOOTH, MIXED,\n"
       "INSUFFICIENT.");
-  diagnose
-      ->add_option("RUN", options.runs,
-                   "What a harness wrote, a file or a folder; several runs in a folder are all "
-                   "taken")
-      ->check(CLI::Validator(NotEmpty, ""));
+  AddFamilyInput(*diagnose, options, "Diagnose");
   const auto repeated = [](CLI::Option* option) { return option->allow_extra_args(false); };
-  repeated(diagnose->add_option("--series", options.series,
-                                "A table of numbers; may be given several times, read as one"))
-      ->check(CLI::Validator(NotEmpty, "FILE"));
-  repeated(diagnose->add_option("--scales", options.scales,
-                                "How large the runs' models are; may be given several times"))
-      ->check(CLI::Validator(NotEmpty, "FILE"));
-  repeated(diagnose->add_option("--evidence", options.evidence,
-                                "Look here, too, for mirage_evidence_<task>_<date>.jsonl, which "
-                                "hooks recorded; may be given several times"))
-      ->check(CLI::Validator(NotEmpty, "FOLDER"));
-  repeated(diagnose->add_option("--companion", options.companions,
-                                "The counterpart of the first task is in the second, over the same "
-                                "documents; found by itself where they are scored answers"))
-      ->check(CLI::Validator(NotEmpty, "TASK=TASK"));
-  diagnose
-      ->add_option("--metric-properties", options.metric_properties,
-                   "YAML that declares metrics of your own: direction, sharp or continuous, "
-                   "counterparts")
-      ->check(CLI::Validator(NotEmpty, "FILE"));
-  repeated(diagnose->add_option("--metric", options.metrics,
-                                "Diagnose this sharp metric only; may be given several times"))
-      ->check(CLI::Validator(NotEmpty, "NAME"));
-  diagnose
-      ->add_option("--tokenizer", options.tokenizer,
-                   "Unit of generated text, in distances and positions: codepoints, bytes or words")
-      ->check(CLI::IsMember({"codepoints", "characters", "bytes", "words"}))
-      ->capture_default_str();
   diagnose
       ->add_option("--x-axis", options.x_axis,
                    "parameters (the column scale), flops, tokens or loss")
@@ -308,6 +315,50 @@ void AddMeta(CLI::App& app, MetaOptions& options) {
                    "Use the miraged at this address instead of the one built in")
       ->check(CLI::Validator(IsSidecar, "127.0.0.1:PORT|unix:PATH"));
   meta->add_flag("--quiet", options.quiet, "No progress and no warnings on standard error");
+}
+
+void AddPlan(CLI::App& app, PlanOptions& options) {
+  CLI::App* plan = app.add_subcommand(
+      "plan", "How many items, which further sizes and seeds would settle a verdict");
+  plan->footer(
+      "Examples:\n"
+      "  mirage plan --series published.csv            what would settle each series\n"
+      "  mirage plan runs/ --scales models.csv --metric exact_match\n"
+      "  mirage plan --series published.csv --delta 0.02 --power 0.9\n"
+      "                                                items that show a change of two points\n"
+      "  mirage plan --series published.csv --output-format json -o plan.json\n"
+      "\n"
+      "Tables are those of `mirage diagnose`. A decided series is planned at once; for one that\n"
+      "is not, models that do not exist yet are drawn from what is known of the family and\n"
+      "diagnosed, which takes up to a minute each. \"Decided by then\" is the share of draws in\n"
+      "which the verdict is neither INSUFFICIENT nor MIXED: a forecast, no promise.");
+  AddFamilyInput(*plan, options, "Plan");
+  plan->add_option("--x-axis", options.x_axis,
+                   "parameters (the column scale), flops, tokens or loss")
+      ->check(CLI::IsMember({"parameters", "flops", "tokens", "loss"}))
+      ->capture_default_str();
+  plan->add_option("--delta", options.delta,
+                   "Change of the metric worth seeing, in its unit; without it what the "
+                   "counterpart predicts for the next size")
+      ->check(CLI::PositiveNumber);
+  plan->add_option("--power", options.power, "Probability of seeing it, and of settling a series")
+      ->check(CLI::Validator(IsShare, "0..1"))
+      ->capture_default_str();
+  plan->add_option("--level", options.level, "Confidence of the test, above 0.5 and below 1")
+      ->check(CLI::Validator(IsShare, "0..1"))
+      ->capture_default_str();
+  plan->add_option("--seed", options.seed, "Seed of every draw")
+      ->check(CLI::Validator(IsSeed, "0..10^19"))
+      ->capture_default_str();
+  plan->add_option("--output-format", options.output_format, "table, json, markdown or csv")
+      ->check(CLI::IsMember({"table", "json", "markdown", "csv"}))
+      ->capture_default_str();
+  plan->add_option("-o,--output", options.output, "Write the answer here, not to standard output")
+      ->check(CLI::Validator(NotEmpty, "FILE"));
+  plan->add_option("--sidecar", options.sidecar,
+                   "Use the miraged at this address instead of the one built in")
+      ->check(CLI::Validator(IsSidecar, "127.0.0.1:PORT|unix:PATH"));
+  plan->add_flag("--quiet", options.quiet, "No progress and no warnings on standard error");
 }
 
 // The flags that the three forms of `metrics` share.
@@ -475,6 +526,7 @@ int main(int argc, char** argv) {
       "  mirage diagnose runs/ --scales models.csv\n"
       "  mirage meta --series published.csv\n"
       "  mirage metrics swap exact_match\n"
+      "  mirage plan --series published.csv\n"
       "  mirage simulate --truth mirage -o sim/\n"
       "\n"
       "Exit codes: 0 done, 2 usage, 4 input unreadable, output unwritable or sidecar\n"
@@ -489,6 +541,8 @@ int main(int argc, char** argv) {
   MetricsOptions metrics_options;
   bool quiet = false;
   AddMetrics(app, metrics_options, quiet);
+  PlanOptions plan_options;
+  AddPlan(app, plan_options);
   SimulateOptions simulate_options;
   AddSimulate(app, simulate_options);
   try {
@@ -507,8 +561,9 @@ int main(int argc, char** argv) {
     return kFailed;
   }
   // The usual name of standard output.
-  for (std::string* const output : {&attach_options.output, &diagnose_options.output,
-                                    &meta_options.output, &metrics_options.output}) {
+  for (std::string* const output :
+       {&attach_options.output, &diagnose_options.output, &meta_options.output,
+        &metrics_options.output, &plan_options.output}) {
     if (*output == "-") output->clear();
   }
   if (app.got_subcommand("metrics")) {
@@ -538,6 +593,18 @@ int main(int argc, char** argv) {
     }
     return WithSidecar(meta_options.sidecar, [&](const auto& channel) {
       return mirage::client::RunMeta(meta_options, channel);
+    });
+  }
+  if (app.got_subcommand("plan")) {
+    const absl::Status status = mirage::client::CheckPlanOptions(plan_options);
+    if (!status.ok()) {
+      mirage::client::PrintError(
+          fmt::format("mirage: {}\nRun with --help for more information.\n",
+                      mirage::client::SafeText(std::string(status.message()))));
+      return kUsage;
+    }
+    return WithSidecar(plan_options.sidecar, [&](const auto& channel) {
+      return mirage::client::RunPlan(plan_options, channel);
     });
   }
   if (app.got_subcommand("diagnose")) {

@@ -82,16 +82,18 @@ PredictedShare ShareInterval(const std::vector<double>& ps, std::optional<double
   return share;
 }
 
+double ComposedShare(AllTokensOf of, const ItemDifficulty& difficulty, double length, double q) {
+  if (of == AllTokensOf::kNll) return AllTokens(difficulty, length * q);
+  // Where no NLL leaves so few right units, as many items are easy as there are right ones.
+  constexpr double kLargest = 1e6;
+  const double r = NllOfShare(difficulty, std::exp(-q)).value_or(kLargest);
+  return AllTokens(difficulty, length * r);
+}
+
 PredictedShare PredictAllTokens(const AllTokensInput& input,
                                 std::span<const ItemDifficulty> difficulties, double level) {
   const auto share_of = [&](const ItemDifficulty& difficulty, double q) {
-    if (input.of == AllTokensOf::kNll) {
-      return input.ceiling * AllTokens(difficulty, input.length * q);
-    }
-    // Where no NLL leaves so few right units, as many items are easy as there are right ones.
-    constexpr double kLargest = 1e6;
-    const double r = NllOfShare(difficulty, std::exp(-q)).value_or(kLargest);
-    return input.ceiling * AllTokens(difficulty, input.length * r);
+    return input.ceiling * ComposedShare(input.of, difficulty, input.length, q);
   };
   PredictedShare share = {.value = 0, .lower = 1, .upper = 0};
   std::vector<double> ps;

@@ -49,6 +49,9 @@ enum class AllTokensOf : uint8_t {
   kShareRight,
 };
 
+// The share that q > 0 composes to, with targets of this many units (see PredictAllTokens).
+double ComposedShare(AllTokensOf of, const ItemDifficulty& difficulty, double length, double q);
+
 // The law's prediction of ln q for one model, and what turns it into a share.
 struct AllTokensInput {
   AllTokensOf of = AllTokensOf::kNll;

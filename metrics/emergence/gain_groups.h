@@ -16,8 +16,8 @@
 // model in 95 to 98 %, in 60 % where neighbouring sizes share that noise. False breaks: none in 580
 // families of power laws, quadratic and logistic laws and items that each take off gently (item_cv
 // .5 to 1.5; exponents that differ between items by .05 to .1; noise of .2 to .6, or of .4 to .7
-// that neighbouring sizes share); in wide bends 10 %, as in the mean. Without cross-fitting it is up
-// to 7.5 % of the first, and 27.5 % of wide bends.
+// that neighbouring sizes share); in wide bends 10 %, as in the mean. Without cross-fitting it is
+// up to 7.5 % of the first, and 27.5 % of wide bends.
 #ifndef MIRAGE_METRICS_EMERGENCE_GAIN_GROUPS_H_
 #define MIRAGE_METRICS_EMERGENCE_GAIN_GROUPS_H_
 

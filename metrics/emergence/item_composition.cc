@@ -229,6 +229,12 @@ double ItemComposition::MeanLink(size_t model, std::optional<size_t> excluded,
   return Mean(models_[model], LinkFor(excluded), log_rho);
 }
 
+double ItemComposition::LinkOf(double log_p) const {
+  const double log_u = std::log(std::clamp(-log_p, 1e-12, 1e6));
+  const Link* const link = LinkFor(std::nullopt);
+  return std::clamp(link == nullptr ? ExpLink(log_u) : Interpolated(link->values, log_u), 0.0, 1.0);
+}
+
 void ItemComposition::FindDeviations() {
   for (size_t j = 0; j < models_.size(); ++j) {
     const Model& model = models_[j];

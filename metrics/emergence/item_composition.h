@@ -78,6 +78,9 @@ class ItemComposition {
   // Mean over the items of `model` of the link of all models but `excluded`, u times exp(log_rho).
   double MeanLink(size_t model, std::optional<size_t> excluded, double log_rho) const;
 
+  // P(right) of one item with this log p (<= 0), by the link of all models.
+  double LinkOf(double log_p) const;
+
   // Heterogeneity of the link in ln u as the models but `excluded` show it: a standard deviation; 0
   // for sampled answers.
   double Heterogeneity(std::optional<size_t> excluded) const;

@@ -217,6 +217,21 @@ TEST(ItemCompositionTest, ExtremesAreFinite) {
   EXPECT_EQ(Composed({{{-inf}, {0}}}, false).MeanLink(0, std::nullopt, 0), 0);
 }
 
+// The mean link of a model is that of its items.
+TEST(ItemCompositionTest, TheLinkOfOneItem) {
+  const Items sampled{{-0.1, -1, -3}, {1, 0, 0}};
+  const ItemComposition draws = Composed({sampled}, false);
+  for (const double log_p : sampled.log_p) {
+    EXPECT_NEAR(draws.LinkOf(log_p), std::exp(log_p), 1e-12);
+  }
+  const Items greedy{{-0.1, -0.4, -1, -3}, {1, 1, 0.5, 0}};
+  const ItemComposition link = Composed({greedy, greedy, greedy, greedy, greedy}, true);
+  double mean = 0;
+  for (const double log_p : greedy.log_p) mean += link.LinkOf(log_p) / 4;
+  EXPECT_NEAR(mean, link.MeanLink(0, std::nullopt, 0), 1e-12);
+  EXPECT_GT(link.LinkOf(-0.1), link.LinkOf(-3));
+}
+
 TEST(ItemCompositionTest, BadInputIsNamed) {
   const auto status = [](const std::vector<Items>& models, bool is_greedy) {
     std::vector<ItemColumns> columns;

@@ -84,4 +84,28 @@ absl::StatusOr<LawQuantity> ToLawQuantity(const CurveMetric& metric, LawScale sc
   return quantity;
 }
 
+LawValue FromLawQuantity(const CurveMetric& metric, LawScale scale,
+                         std::optional<double> unit_length, const LawQuantity& quantity) {
+  const Range range = RangeOf(metric, unit_length);
+  const double q = std::exp(quantity.log_q);
+  const double relative = std::sqrt(quantity.variance);
+  switch (scale) {
+    case LawScale::kNone:
+      return {};
+    case LawScale::kValue:
+      return {q, q * relative};
+    case LawScale::kNegated:
+      return {-q, q * relative};
+    case LawScale::kLogShare:
+    case LawScale::kLogRest: {
+      const double share = std::exp(-q);
+      const double width = range.best - range.worst;
+      return {range.worst + width * share, std::abs(width) * share * q * relative};
+    }
+    case LawScale::kLog:
+      return {std::exp(q), std::exp(q) * q * relative};
+  }
+  return {};
+}
+
 }  // namespace mirage::metrics

@@ -67,6 +67,15 @@ absl::StatusOr<LawQuantity> ToLawQuantity(const CurveMetric& metric, LawScale sc
                                           std::optional<double> unit_length, double value,
                                           std::optional<double> standard_error);
 
+// The inverse: the metric's value where ln q is `log_q`, and its standard error for this variance,
+// to first order. 0 for kNone.
+struct LawValue {
+  double value = 0;
+  double standard_error = 0;
+};
+LawValue FromLawQuantity(const CurveMetric& metric, LawScale scale,
+                         std::optional<double> unit_length, const LawQuantity& quantity);
+
 }  // namespace mirage::metrics
 
 #endif  // MIRAGE_METRICS_EMERGENCE_LAW_QUANTITY_H_

@@ -76,6 +76,10 @@ TEST(LawQuantityTest, ErrorsAreCarriedToFirstOrder) {
     const double slope = (up->log_q - down->log_q) / (2 * h);
     const auto quantity = ToLawQuantity(c.metric, scale, c.length, c.value, 0.01);
     EXPECT_NEAR(quantity->variance, std::pow(0.01 * slope, 2), 1e-8 * quantity->variance + 1e-14);
+    // And back.
+    const LawValue value = FromLawQuantity(c.metric, scale, c.length, *quantity);
+    EXPECT_NEAR(value.value, c.value, 1e-12);
+    EXPECT_NEAR(value.standard_error, 0.01, 1e-12);
   }
 }
 

@@ -29,9 +29,6 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 // The grid of the scatter, even in its logarithm.
 constexpr std::array<double, 10> kTaus = {0.005,  0.0083, 0.0139, 0.0232, 0.0387,
                                           0.0646, 0.108,  0.18,   0.3,    0.5};
-// A model that follows no law: how often, and its standard deviation in y.
-constexpr double kOutlierShare = 0.02;
-constexpr double kOutlierSd = 0.7;
 // Prior standard deviation of a change of the exponent.
 constexpr double kChangeSd = 1.5;
 // 10-90 % widths of a rise, in windows; 0 is a hinge.
@@ -309,6 +306,16 @@ double BetterOf(const std::vector<std::vector<double>>& tests) {
 double DrawNormal(CounterRng& rng) {
   // Away from 0, where the quantile is infinite.
   return NormalQuantile((std::floor(rng.Uniform() * 0x1p52) + 0.5) * 0x1p-52);
+}
+
+// A normal number above 0.
+double DrawPositive(double mean, double variance, CounterRng& rng) {
+  if (!(variance > 0)) return std::max(0.0, mean);
+  const double sd = std::sqrt(variance);
+  const double above = NormalCdf(mean / sd);
+  const double p = std::max(rng.Uniform() * above, std::numeric_limits<double>::min());
+  // The smaller p, the further above 0: the upper tail keeps its digits.
+  return std::max(0.0, mean + sd * NormalUpperQuantile(p));
 }
 
 std::vector<double> DistinctOf(std::vector<double> sorted) {
@@ -718,6 +725,51 @@ absl::StatusOr<SlopeBreak> SlopeBreak::Create(std::span<const LawPoint> points,
     return absl::FailedPreconditionError("a law needs models of at least two scales");
   }
   return Fitter(std::move(sorted), std::move(places), options.is_before_onset).Fit(options);
+}
+
+double LawDraw::At(double x) const {
+  return value + slope * (x - mean_x) - rise * Bend(x - rise_x, rise_width) +
+         fall * Bend(x - fall_x, fall_width);
+}
+
+LawDraw SlopeBreak::Draw(CounterRng& rng) const {
+  double left = rng.Uniform();
+  const Cell* cell = &cells_.back();
+  for (const Cell& one : cells_) {
+    left -= one.weight;
+    if (left >= 0) continue;
+    cell = &one;
+    break;
+  }
+  LawDraw law;
+  law.tau = cell->tau;
+  law.mean_x = cell->mean_x;
+  // Rise and fall are normal, both above 0: the rise is drawn from its margin, and again where the
+  // fall that goes with it is refused.
+  constexpr int kTries = 100;
+  for (int attempt = 0; attempt < kTries; ++attempt) {
+    if (cell->share != 0) law.rise = DrawPositive(cell->rise, cell->rise_variance, rng);
+    if (!cell->has_fall) break;
+    double mean = cell->fall;
+    double variance = cell->fall_variance;
+    if (cell->share != 0) {
+      mean += cell->covariance / cell->rise_variance * (law.rise - cell->rise);
+      variance -= cell->covariance * cell->covariance / cell->rise_variance;
+    }
+    variance = std::max(variance, 0.0);
+    law.fall = DrawPositive(mean, variance, rng);
+    if (cell->share == 0 || variance == 0) break;
+    if (rng.Uniform() < NormalCdf(mean / std::sqrt(variance))) break;
+  }
+  law.rise_x = cell->c;
+  law.rise_width = cell->w;
+  law.fall_x = cell->d;
+  law.fall_width = cell->v;
+  law.value = cell->line_y[0] - law.rise * cell->line_rise[0] - law.fall * cell->line_fall[0] +
+              DrawNormal(rng) / std::sqrt(cell->one);
+  law.slope = cell->line_y[1] - law.rise * cell->line_rise[1] - law.fall * cell->line_fall[1] +
+              DrawNormal(rng) / std::sqrt(cell->square);
+  return law;
 }
 
 SmoothPrediction SlopeBreak::PredictSmooth(double x) const {

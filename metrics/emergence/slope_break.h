@@ -46,6 +46,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "metrics/stats/random.h"
 
 namespace mirage::metrics {
 
@@ -136,6 +137,30 @@ struct SmoothPrediction {
   double scatter = 0;
 };
 
+// One law of the posterior.
+struct LawDraw {
+  // y at `x`, without scatter.
+  double At(double x) const;
+
+  // The line: value at mean_x, and slope.
+  double mean_x = 0;
+  double value = 0;
+  double slope = 0;
+  // The rise of the exponent, as the model above has it (D c w), and the fall (E d v); 0 for none.
+  double rise = 0;
+  double rise_x = 0;
+  double rise_width = 0;
+  double fall = 0;
+  double fall_x = 0;
+  double fall_width = 0;
+  // Scatter of a model around it.
+  double tau = 0;
+};
+
+// Probability that a further model follows no law, and its standard deviation in y then.
+inline constexpr double kOutlierShare = 0.02;
+inline constexpr double kOutlierSd = 0.7;
+
 // The posterior of one curve. Immutable.
 class SlopeBreak {
  public:
@@ -150,6 +175,9 @@ class SlopeBreak {
 
   // What the laws without a break (rise < kBreakMinRise) say at `x`, weighted by the posterior.
   SmoothPrediction PredictSmooth(double x) const;
+
+  // Draws a law, with or without a break. O(cells): some microseconds.
+  LawDraw Draw(CounterRng& rng) const;
 
  private:
   // One cell of the grid with some weight in the posterior.

@@ -301,14 +301,16 @@ class Judgement {
   // The counterpart's law, where one can be fitted.
   absl::Status FitLaw() {
     if (!series_.counterpart) return absl::OkStatus();
-    scale_ = LawScaleOf(*series_.counterpart, UnitLength());
+    scale_ = LawScaleOf(*series_.counterpart, CounterpartUnitLength(series_));
+    means_ = MeansCompositionOf(series_);
     if (scale_ == LawScale::kNone) return absl::OkStatus();
     std::vector<LawPoint>& points = result_.law_points;
     for (const VerdictScale& at : result_.scales) {
       const VerdictModel& model = series_.models[at.model];
       if (!model.counterpart) continue;
-      const auto quantity = ToLawQuantity(*series_.counterpart, scale_, UnitLength(),
-                                          *model.counterpart, model.counterpart_error);
+      const auto quantity =
+          ToLawQuantity(*series_.counterpart, scale_, CounterpartUnitLength(series_),
+                        *model.counterpart, model.counterpart_error);
       if (!quantity.ok()) continue;
       points.push_back({std::log(SizeOf(at.model)), quantity->log_q, quantity->variance});
       result_.law_models.push_back(at.model);
@@ -329,15 +331,6 @@ class Judgement {
 
   // Replicates lie on one place.
   double SizeOf(size_t model) const { return scale_of_[model]; }
-
-  // An error count per target is a share of its length.
-  std::optional<double> UnitLength() const {
-    const CurveMetric& counterpart = *series_.counterpart;
-    const bool counts_errors = counterpart.linear_in_token_error && !counterpart.higher_is_better &&
-                               !series_.counterpart_per_unit && counterpart.lower_bound == 0 &&
-                               std::isinf(counterpart.upper_bound);
-    return counts_errors ? series_.target_length : std::nullopt;
-  }
 
   Scatter ScatterOfMetric() {
     scatter_ = law_ ? result_.law->tau : kUnknownScatter;
@@ -417,37 +410,27 @@ class Judgement {
     return absl::OkStatus();
   }
 
-  // What counts for a composition of all tokens: units a target.
-  std::optional<double> ComposedLength() const {
-    if (series_.composition != Composition::kAllTokens) return std::nullopt;
-    if (!series_.counterpart_per_unit && !UnitLength()) return 1;
-    return series_.target_length;
-  }
-
-  // What ln q is the logarithm of. A mean probability or share of right units is no mean NLL.
-  AllTokensOf ComposedOf() const {
-    return scale_ == LawScale::kLogRest || scale_ == LawScale::kLogShare ? AllTokensOf::kShareRight
-                                                                         : AllTokensOf::kNll;
-  }
-
   // Coefficient of variation of the items' NLL as one model's errors tell it.
-  std::optional<double> CvOf(const VerdictModel& model, ItemSpread spread, double length) const {
+  std::optional<double> CvOf(const VerdictModel& model, ItemSpread spread) const {
     const std::optional<double> n = model.counterpart_n ? model.counterpart_n : model.n;
     if (!model.counterpart || !model.counterpart_error || !n) return std::nullopt;
     const double sd = *model.counterpart_error * std::sqrt(*n);
-    if (ComposedOf() == AllTokensOf::kNll) {
+    if (means_->of == AllTokensOf::kNll) {
       if (scale_ != LawScale::kValue && scale_ != LawScale::kNegated) return std::nullopt;
       return *model.counterpart == 0 ? std::nullopt
                                      : std::optional(sd / std::abs(*model.counterpart));
     }
     // Of right units the variance over items is that of counts, and more where items differ.
     const auto quantity =
-        ToLawQuantity(*series_.counterpart, scale_, UnitLength(), *model.counterpart, std::nullopt);
+        ToLawQuantity(*series_.counterpart, scale_, CounterpartUnitLength(series_),
+                      *model.counterpart, std::nullopt);
+    const double length = means_->length;
     if (!quantity.ok() || !(length > 1)) return std::nullopt;
     const double mean = std::exp(-std::exp(quantity->log_q));
     const CurveMetric& counterpart = *series_.counterpart;
-    const double range =
-        UnitLength() ? *UnitLength() : counterpart.upper_bound - counterpart.lower_bound;
+    const double range = CounterpartUnitLength(series_)
+                             ? *CounterpartUnitLength(series_)
+                             : counterpart.upper_bound - counterpart.lower_bound;
     const double counts = std::pow(sd / range * length, 2);
     const double excess = (counts - length * mean * (1 - mean)) / (length * (length - 1));
     return CvOfShares(spread, mean, std::min(mean, mean * mean + excess));
@@ -460,7 +443,7 @@ class Judgement {
     for (const ItemSpread spread : kItemSpreads) {
       std::vector<double> cvs;
       for (const VerdictModel& model : series_.models) {
-        if (const auto cv = CvOf(model, spread, *ComposedLength())) cvs.push_back(*cv);
+        if (const auto cv = CvOf(model, spread)) cvs.push_back(*cv);
       }
       if (cvs.empty()) continue;
       const auto middle = cvs.begin() + static_cast<ptrdiff_t>(cvs.size() / 2);
@@ -475,7 +458,7 @@ class Judgement {
   // Those under which each model below `limit` composes to what was measured of it, at this level;
   // where none is, all of moderate spread.
   std::vector<ItemDifficulty> FittingDifficulties(double limit, double level) const {
-    if (!ComposedLength()) return {};
+    if (!means_) return {};
     const std::vector<ItemDifficulty> all = Difficulties();
     std::vector<ItemDifficulty> fitting;
     for (const ItemDifficulty& one : all) {
@@ -505,13 +488,12 @@ class Judgement {
   // What ln q, known to `sd`, composes to for one model.
   std::optional<PredictedShare> Compose(size_t model, double log_q, double sd, double level,
                                         std::span<const ItemDifficulty> difficulties) const {
-    const std::optional<double> length = ComposedLength();
-    if (!length || !series_.models[model].value || !std::isfinite(log_q)) return std::nullopt;
+    if (!means_ || !series_.models[model].value || !std::isfinite(log_q)) return std::nullopt;
     AllTokensInput input;
-    input.of = ComposedOf();
+    input.of = means_->of;
     input.log_q = log_q;
     input.sd = sd;
-    input.length = *length;
+    input.length = means_->length;
     input.n = series_.models[model].n;
     PredictedShare share = PredictAllTokens(input, difficulties, level);
     if (!input.n && series_.models[model].standard_error) {
@@ -707,7 +689,8 @@ class Judgement {
     if (!family.ok()) return family.status();
     items_ = *std::move(family);
     const double level = 1 - (1 - kVerdictBandLevel) / static_cast<double>(result_.scales.size());
-    const std::vector<ItemDifficulty> difficulties = FittingDifficulties(kAll, level);
+    result_.difficulties = FittingDifficulties(kAll, level);
+    const std::vector<ItemDifficulty>& difficulties = result_.difficulties;
     for (VerdictScale& at : result_.scales) {
       if (law_) {
         at.predicted = PredictOne(*law_, at.model, kVerdictBandLevel, items_, difficulties);
@@ -1519,6 +1502,7 @@ class Judgement {
   const VerdictOptions& options_;
   std::vector<Size> sizes_;
   LawScale scale_ = LawScale::kNone;
+  std::optional<MeansComposition> means_;
   std::optional<SlopeBreak> law_;
   std::vector<CurvePoint> curve_;
   Trend trend_;
@@ -1577,6 +1561,32 @@ absl::StatusOr<VerdictResult> Judge(const VerdictSeries& series, const VerdictOp
         fmt::format("hold_out is {}: must be from 0 to {}", options.hold_out, kMaxHoldOut));
   }
   return Judgement(series, options).Run();
+}
+
+std::optional<double> CounterpartUnitLength(const VerdictSeries& series) {
+  if (!series.counterpart) return std::nullopt;
+  const CurveMetric& counterpart = *series.counterpart;
+  // An error count per target is a share of its length.
+  const bool counts_errors = counterpart.linear_in_token_error && !counterpart.higher_is_better &&
+                             !series.counterpart_per_unit && counterpart.lower_bound == 0 &&
+                             std::isinf(counterpart.upper_bound);
+  return counts_errors ? series.target_length : std::nullopt;
+}
+
+std::optional<MeansComposition> MeansCompositionOf(const VerdictSeries& series) {
+  if (series.composition != Composition::kAllTokens || !series.counterpart) return std::nullopt;
+  MeansComposition means;
+  const std::optional<double> unit = CounterpartUnitLength(series);
+  if (series.counterpart_per_unit || unit) {
+    if (!series.target_length) return std::nullopt;
+    means.length = *series.target_length;
+  }
+  // A mean probability, or share of right units, is no mean NLL.
+  const LawScale scale = LawScaleOf(*series.counterpart, unit);
+  if (scale == LawScale::kLogRest || scale == LawScale::kLogShare) {
+    means.of = AllTokensOf::kShareRight;
+  }
+  return means;
 }
 
 std::string_view VerdictName(Verdict verdict) {

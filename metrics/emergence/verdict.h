@@ -88,6 +88,7 @@
 #include "absl/status/statusor.h"
 #include "metrics/emergence/composition.h"
 #include "metrics/emergence/curve_shape.h"
+#include "metrics/emergence/item_spread.h"
 #include "metrics/emergence/law_quantity.h"
 #include "metrics/emergence/part_breaks.h"
 #include "metrics/emergence/slope_break.h"
@@ -261,12 +262,28 @@ struct VerdictResult {
   std::vector<size_t> law_models;
   // Of the mean and of the parts, the most significant first.
   std::vector<VerdictBreak> breaks;
+  // Where means compose: how the items' difficulty may be spread, by what all models compose to.
+  std::vector<ItemDifficulty> difficulties;
 };
 
 // The verdict. INVALID_ARGUMENT, with the field's place: scales, values, errors or n out of range;
 // options out of range. A series without models is INSUFFICIENT. The order of models and items does
 // not change a bit. About 30 ms for 8 models; parts come on top (part_breaks.h).
 absl::StatusOr<VerdictResult> Judge(const VerdictSeries& series, const VerdictOptions& options);
+
+// The length of the targets where the counterpart counts errors per target: the range of its law
+// quantity (law_quantity.h). Absent otherwise, and without a counterpart.
+std::optional<double> CounterpartUnitLength(const VerdictSeries& series);
+
+// What composes means to the sharp metric (composition.h): what q is, and the length of a target in
+// units of the counterpart.
+struct MeansComposition {
+  AllTokensOf of = AllTokensOf::kNll;
+  double length = 1;
+};
+
+// Absent where means do not compose: another composition than of all tokens, an unknown length.
+std::optional<MeansComposition> MeansCompositionOf(const VerdictSeries& series);
 
 // "MIRAGE" and so on, as in the answer.
 std::string_view VerdictName(Verdict verdict);

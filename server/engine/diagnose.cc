@@ -371,11 +371,12 @@ class SeriesDiagnosis::One {
     WriteBreaks();
     WriteFits();
     WriteForecasts();
-    Judged judged_series{std::move(series_), {}};
+    Judged judged_series{std::move(series_), {}, {}};
     judged_series.scales.resize(judged_series.series.models.size());
     for (size_t i = 0; i < judged_.scales.size(); ++i) {
       judged_series.scales[judged_.scales[i].model] = out_.scales(static_cast<int>(i));
     }
+    judged_series.result = std::move(judged_);
     whole_.judged_.push_back(std::move(judged_series));
     whole_.p_values_.push_back(p_value_);
     whole_.diagnoses_.push_back(std::move(out_));

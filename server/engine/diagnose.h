@@ -54,6 +54,15 @@ inline constexpr size_t kMaxDiagnosedRuns = 10'000;
 // (companion.h).
 class SeriesDiagnosis {
  public:
+  // What was judged, and what came out, before all series are looked at together. By the loss a
+  // scale is 1 / loss, so that better models are larger.
+  struct Judged {
+    metrics::VerdictSeries series;
+    metrics::VerdictResult result;
+    // By its models.
+    std::vector<v1::DiagnosedScale> scales;
+  };
+
   // INVALID_ARGUMENT with the field's path and the remedy for options out of range, properties of a
   // metric that the registry has, or that contradict themselves.
   static absl::StatusOr<std::unique_ptr<SeriesDiagnosis>> Create(
@@ -86,6 +95,8 @@ class SeriesDiagnosis {
   absl::Status Finish();
 
   const std::vector<v1::Diagnosis>& diagnoses() const { return diagnoses_; }
+  // In the order of diagnoses(), pooled ones left out.
+  const std::vector<Judged>& judged() const { return judged_; }
   // For people: points and series that were left out, and why.
   const std::vector<std::string>& warnings() const { return warnings_; }
 
@@ -107,12 +118,6 @@ class SeriesDiagnosis {
   struct Samples {
     ModelSamples of;
     std::shared_ptr<const CompanionMatch> match;
-  };
-  // What was judged on one key.
-  struct Judged {
-    metrics::VerdictSeries series;
-    // By its models.
-    std::vector<v1::DiagnosedScale> scales;
   };
   // Makes the next diagnosis.
   class One;

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "server/engine/diagnose.h"
 #include "server/engine/meta.h"
+#include "server/engine/plan.h"
 #include "server/service/simulate_reactor.h"
 #include "server/service/status.h"
 
@@ -250,6 +251,70 @@ class MetaReactor final : public SeriesReactor<v1::AnalyzeMetaRequest, v1::Analy
   bool is_summed_ = false;
 };
 
+class PlanReactor final : public SeriesReactor<v1::PlanSeriesRequest, v1::PlanSeriesResponse> {
+ public:
+  explicit PlanReactor(Engine* engine) : engine_(engine) { Begin(); }
+
+ private:
+  absl::Status Take() override {
+    switch (request_.part_case()) {
+      case v1::PlanSeriesRequest::kOptions:
+        if (plans_ != nullptr) {
+          return absl::InvalidArgumentError("options came late: they are for the first message");
+        }
+        return Create(request_.options());
+      case v1::PlanSeriesRequest::kSeries:
+        if (absl::Status status = CreateByDefault(); !status.ok()) return status;
+        return plans_->Add(request_.series());
+      case v1::PlanSeriesRequest::kRun: {
+        if (absl::Status status = CreateByDefault(); !status.ok()) return status;
+        auto run = engine_->Find(request_.run().run());
+        if (!run.ok()) return run.status();
+        return plans_->AddRun(*std::move(run), request_.run().scale());
+      }
+      case v1::PlanSeriesRequest::PART_NOT_SET:
+        break;
+    }
+    return absl::InvalidArgumentError("part is not set: send options, a series or a run");
+  }
+
+  absl::Status Create(const v1::PlanOptions& options) {
+    auto plans =
+        SeriesPlans::Create(options, static_cast<int>(std::thread::hardware_concurrency()));
+    if (!plans.ok()) return plans.status();
+    plans_ = *std::move(plans);
+    return absl::OkStatus();
+  }
+
+  absl::Status CreateByDefault() { return plans_ == nullptr ? Create({}) : absl::OkStatus(); }
+
+  absl::Status Start() override {
+    if (absl::Status status = CreateByDefault(); !status.ok()) return status;
+    return plans_->Start();
+  }
+
+  size_t n_done() const override { return plans_->n_done(); }
+  size_t n_series() const override { return plans_->n_series(); }
+  absl::Status Step() override { return plans_->Step(); }
+  absl::Status Complete() override { return absl::OkStatus(); }
+
+  bool Next() override {
+    if (n_warned_ < plans_->warnings().size()) {
+      response_.set_warning(plans_->warnings()[n_warned_++]);
+    } else if (n_written_ < plans_->plans().size()) {
+      *response_.mutable_plan() = plans_->plans()[n_written_++];
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  Engine* const engine_;
+  std::unique_ptr<SeriesPlans> plans_;
+  size_t n_warned_ = 0;
+  size_t n_written_ = 0;
+};
+
 }  // namespace
 
 grpc::ServerBidiReactor<v1::DiagnoseSeriesRequest, v1::DiagnoseSeriesResponse>*
@@ -274,6 +339,11 @@ grpc::ServerUnaryReactor* EmergenceService::ListSimulationPresets(
 grpc::ServerBidiReactor<v1::AnalyzeMetaRequest, v1::AnalyzeMetaResponse>*
 EmergenceService::AnalyzeMeta(grpc::CallbackServerContext* /*context*/) {
   return new MetaReactor(engine_);
+}
+
+grpc::ServerBidiReactor<v1::PlanSeriesRequest, v1::PlanSeriesResponse>*
+EmergenceService::PlanSeries(grpc::CallbackServerContext* /*context*/) {
+  return new PlanReactor(engine_);
 }
 
 }  // namespace mirage::server

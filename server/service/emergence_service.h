@@ -22,6 +22,8 @@ class EmergenceService final : public v1::EmergenceService::CallbackService {
 
   grpc::ServerBidiReactor<v1::AnalyzeMetaRequest, v1::AnalyzeMetaResponse>* AnalyzeMeta(
       grpc::CallbackServerContext* context) override;
+  grpc::ServerBidiReactor<v1::PlanSeriesRequest, v1::PlanSeriesResponse>* PlanSeries(
+      grpc::CallbackServerContext* context) override;
 
  private:
   Engine* const engine_;

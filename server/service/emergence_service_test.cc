@@ -142,6 +142,46 @@ TEST_F(EmergenceServiceTest, MetaIsProgressWarningsTripletsAndASummary) {
 }
 
 // A caller that goes away in the middle leaves the service able to answer the next one.
+TEST_F(EmergenceServiceTest, PlansAreProgressWarningsAndOneASeries) {
+  const auto call = [&](const std::vector<v1::PlanSeriesRequest>& requests,
+                        std::vector<v1::PlanSeriesResponse>* responses) {
+    grpc::ClientContext context;
+    auto stream = stub_->PlanSeries(&context);
+    for (const v1::PlanSeriesRequest& request : requests) {
+      if (!stream->Write(request)) break;
+    }
+    stream->WritesDone();
+    v1::PlanSeriesResponse response;
+    while (stream->Read(&response)) responses->push_back(response);
+    return stream->Finish();
+  };
+  std::vector<v1::PlanSeriesRequest> requests(4);
+  requests[0].mutable_options()->set_power(0.9);
+  *requests[1].mutable_series() = ExactMatch().series();
+  *requests[2].mutable_series() =
+      SeriesOf("nll_per_token", [](double nll) { return nll; }).series();
+  *requests[3].mutable_series() = SeriesOf("unheard_of", [](double nll) { return nll; }).series();
+  std::vector<v1::PlanSeriesResponse> responses;
+  const grpc::Status status = call(requests, &responses);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  const size_t n = responses.size();
+  ASSERT_GE(n, 3);
+  EXPECT_EQ(responses[n - 3].progress().n_done(), 1);
+  EXPECT_EQ(responses[n - 3].progress().n_series(), 1);
+  EXPECT_THAT(responses[n - 2].warning(), HasSubstr("unheard_of"));
+  EXPECT_EQ(responses[n - 1].plan().metric(), "exact_match");
+  EXPECT_EQ(responses[n - 1].plan().power(), 0.9);
+  EXPECT_GT(responses[n - 1].plan().reasons_size(), 0);
+  std::swap(requests[0], requests[1]);
+  EXPECT_EQ(call(requests, &responses).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(call({}, &responses).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(call({v1::PlanSeriesRequest()}, &responses).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+  std::vector<v1::PlanSeriesRequest> unknown(1);
+  unknown[0].mutable_run()->set_run("runs/nobody");
+  EXPECT_EQ(call(unknown, &responses).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
 TEST_F(EmergenceServiceTest, ACallerMayGoAway) {
   {
     grpc::ClientContext context;
