@@ -34,7 +34,8 @@ v1::Series SeriesOf(const std::string& task, const std::string& metric, int m, u
       point->set_value(std::round(n * std::exp(-5 * nll)) / n);
     } else {
       point->set_value(nll);
-      point->set_stderr(0.5 * nll / std::sqrt(n));
+      // Items that are all alike would have none.
+      point->set_stderr(0.002 * nll);
     }
   }
   return series;
