@@ -149,7 +149,7 @@ bool IsUsage(const absl::Status& status) {
 
 std::string ExplainedError(const absl::Status& status, const std::string& sidecar,
                            std::string_view lacks) {
-  const std::string text = SafeText(std::string(status.message()));
+  std::string text = SafeText(std::string(status.message()));
   if (sidecar.empty()) return text;
   if (absl::IsUnavailable(status)) {
     return fmt::format("the sidecar at {} went away ({}): start it again and repeat",
