@@ -132,6 +132,7 @@ class Sender {
     integrations::ReadOptions read;
     read.max_row_bytes = options_.max_row_bytes;
     read.join_hashes = true;
+    read.fields = options_.fields;
     auto reader = run.Open(read);
     if (!reader.ok()) {
       out_.failures.push_back(Message(reader.status()));

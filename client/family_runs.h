@@ -26,6 +26,8 @@ struct FamilyRunsOptions {
   std::vector<std::string> evidence;
   // Unit of text comparisons; empty for the sidecar's default.
   std::string tokenizer;
+  // Fields of the documents to send with the samples (ReadOptions::fields).
+  std::vector<std::string> fields;
   // A row larger than this is refused.
   uint64_t max_row_bytes = uint64_t{64} << 20;
   // Called now and then with what was read of all runs; may be empty.

@@ -160,6 +160,11 @@ void AddFamilyInput(CLI::App& app, FamilyInputOptions& options, std::string_view
                           "The counterpart of the first task is in the second, over the same "
                           "documents; found by itself where they are scored answers"))
       ->check(CLI::Validator(NotEmpty, "TASK=TASK"));
+  repeated(app.add_option("--stratum", options.strata,
+                          "A field of the documents, nested ones with dots: breaks are also "
+                          "looked for among the samples of each of its values; may be given "
+                          "several times"))
+      ->check(CLI::Validator(NotEmpty, "FIELD"));
   app.add_option("--metric-properties", options.metric_properties,
                  "YAML that declares metrics of your own: direction, sharp or continuous, "
                  "counterparts")
@@ -181,6 +186,7 @@ void AddDiagnose(CLI::App& app, DiagnoseOptions& options) {
       "Examples:\n"
       "  mirage diagnose runs/ --scales models.csv     a verdict on every sharp metric in them\n"
       "  mirage diagnose runs/ --scales models.csv --companion add4=add4_ll\n"
+      "  mirage diagnose runs/ --scales models.csv --stratum subject\n"
       "  mirage diagnose --series published.csv        the same from a table of numbers\n"
       "  mirage diagnose --series published.csv --metric exact_match --plot curves.svg\n"
       "  mirage diagnose --series published.csv --hold-out 2 --plot -\n"

@@ -75,6 +75,10 @@ struct ReadOptions {
   // and target, and the text that a loglikelihood task scores. The hashes are half of what is sent
   // of a multiple-choice sample.
   bool join_hashes = false;
+  // Fields of the documents to copy into SampleBatch.fields: names as the document spells them,
+  // those of nested objects with dots. Of texts the text, of numbers and truth values what is
+  // written; lists, objects and null count as missing.
+  std::vector<std::string> fields;
   // Threads that parse; 0 means as many as there are processors, at most 4, and 1 parses on
   // the calling thread. What is read does not depend on it.
   uint32_t threads = 0;

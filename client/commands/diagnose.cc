@@ -110,6 +110,7 @@ class DiagnoseCommand {
     request.set_level(options_.level);
     request.set_seed(options_.seed);
     for (const std::string& metric : options_.metrics) request.add_metrics(metric);
+    for (const std::string& field : options_.strata) request.add_strata(field);
     for (const v1::MetricProperties& one : input_.properties)
       *request.add_metric_properties() = one;
     for (const std::string& companion : options_.companions) {

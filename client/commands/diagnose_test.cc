@@ -283,6 +283,15 @@ TEST_F(DiagnoseTest, OptionsThatDoNotGoTogether) {
   refused("models.csv is for RUNs, and there is none");
   options_.companions = {"a=b"};
   refused("--companion a=b is for RUNs, and there is none");
+  options_.companions.clear();
+  options_.strata = {"subject"};
+  refused("--stratum subject is for RUNs, and there is none");
+  options_.runs = {"results/"};
+  options_.strata = {"subject=law"};
+  refused("--stratum subject=law: must be the name of a field, without a value");
+  options_.runs = {"results/"};
+  options_.strata = {"subject", "subject"};
+  refused("--stratum subject was given before");
   for (const std::string companion : {"a", "=b", "a="}) {
     options_.runs = {"results/"};
     options_.companions = {companion};

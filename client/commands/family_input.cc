@@ -62,6 +62,7 @@ absl::Status SendRuns(const FamilyInputOptions& options,
   runs.paths = options.runs;
   runs.scales = options.scales;
   runs.evidence = options.evidence;
+  runs.fields = options.strata;
   runs.tokenizer = options.tokenizer;
   Progress progress("reading", !options.quiet && TerminalOn(STDERR_FILENO).escapes);
   runs.progress = [&](uint64_t done, uint64_t total) { progress.Update(done, total); };
@@ -84,11 +85,24 @@ absl::Status CheckFamilyInput(const FamilyInputOptions& options, std::string_vie
   }
   for (const auto& [flag, values] :
        {std::pair("--scales", options.scales), std::pair("--companion", options.companions),
-        std::pair("--evidence", options.evidence)}) {
+        std::pair("--evidence", options.evidence), std::pair("--stratum", options.strata)}) {
     if (options.runs.empty() && !values.empty()) {
       return absl::InvalidArgumentError(
           fmt::format("{} {} is for RUNs, and there is none: a table has its scales itself", flag,
                       values.front()));
+    }
+  }
+  for (size_t i = 0; i < options.strata.size(); ++i) {
+    const std::string& field = options.strata[i];
+    const auto before = options.strata.begin() + static_cast<ptrdiff_t>(i);
+    if (field.find('=') != std::string::npos) {
+      return absl::InvalidArgumentError(fmt::format(
+          "--stratum {}: must be the name of a field, without a value: all its values are looked "
+          "at",
+          field));
+    }
+    if (std::find(options.strata.begin(), before, field) != before) {
+      return absl::InvalidArgumentError(fmt::format("--stratum {} was given before", field));
     }
   }
   for (const std::string& companion : options.companions) {

@@ -36,6 +36,8 @@ struct FamilyInputOptions {
   std::vector<std::string> evidence;
   // TASK=TASK: the counterpart of the first is in the second.
   std::vector<std::string> companions;
+  // Fields of the documents by which the runs' samples are looked at in strata.
+  std::vector<std::string> strata;
   // Unit of text comparisons in the runs.
   std::string tokenizer = "codepoints";
   // Tables of series (series_table.h), read as one. A file that is named twice is read once.
@@ -66,8 +68,8 @@ struct FamilyInput {
 };
 
 // INVALID_ARGUMENT, with the flag and the remedy: neither a run nor a table (`aim`, as in "nothing
-// to diagnose", begins the message), scales, companions or evidence without a run, a companion that
-// is no TASK=TASK.
+// to diagnose", begins the message), scales, companions, strata or evidence without a run, a
+// companion that is no TASK=TASK, a stratum that is no name of a field or comes twice.
 absl::Status CheckFamilyInput(const FamilyInputOptions& options, std::string_view aim);
 
 // INVALID_ARGUMENT where one of the places to write to (flag and path; an empty path is none) is a

@@ -70,6 +70,7 @@ class PlanCommand {
     for (const v1::MetricProperties& one : input_.properties) {
       *diagnose.add_metric_properties() = one;
     }
+    for (const std::string& field : options_.strata) diagnose.add_strata(field);
     for (const std::string& companion : options_.companions) {
       *diagnose.add_companions() = CompanionOf(companion);
     }

@@ -448,6 +448,7 @@ class RowParser::Impl {
   bool AddGold(int64_t index);
   int FindChoice(std::string_view text) const;
   Raw DocField(const std::string& field);
+  Raw NestedDocField(std::string_view path);
   bool DocListItem(const std::string& field, int64_t index, std::string* text);
   int FindInDoc(std::string_view text);
   void DecideTargets();
@@ -1092,6 +1093,37 @@ Raw RowParser::Impl::DocField(const std::string& field) {
   return Token(value, end_);
 }
 
+// The scalar at `path`, a key of the document or keys with dots between them; empty when there is
+// none.
+Raw RowParser::Impl::NestedDocField(std::string_view path) {
+  if (doc_.empty() || doc_.front() != '{') return {};
+  ondemand::document document;
+  ondemand::value value;
+  const auto find = [&](std::string_view first) {
+    return !inner_parser_.iterate(doc_.data(), doc_.size(), doc_.size() + kRowPadding)
+                .get(document) &&
+           !document.find_field_unordered(first).get(value);
+  };
+  if (!find(path)) {
+    size_t dot = path.find('.');
+    if (dot == std::string_view::npos || !find(path.substr(0, dot))) return {};
+    while (dot != std::string_view::npos) {
+      path.remove_prefix(dot + 1);
+      dot = path.find('.');
+      ondemand::object object;
+      ondemand::value inner;
+      if (value.get_object().get(object) ||
+          object.find_field_unordered(path.substr(0, dot)).get(inner)) {
+        return {};
+      }
+      value = inner;
+    }
+  }
+  const Raw token = Token(value, end_);
+  if (token.empty() || token.front() == '{' || token.front() == '[' || token == "null") return {};
+  return token;
+}
+
 // The text at `index` in a list of the document; false when there is none.
 bool RowParser::Impl::DocListItem(const std::string& field, int64_t index, std::string* text) {
   if (doc_.empty() || doc_.front() != '{' || index < 0) return false;
@@ -1400,6 +1432,13 @@ void RowParser::Impl::Commit(v1::SampleBatch* batch) {
   if (shape_.prompt_hash) AppendRaw(prompt_hash_, keys->mutable_prompt_hash());
   if (shape_.target_hash) AppendRaw(target_hash_, keys->mutable_target_hash());
   bytes_ += doc_id_.size() + doc_hash_.size() + prompt_hash_.size() + target_hash_.size() + 16;
+  for (size_t f = 0; f < options_.fields.size(); ++f) {
+    if (n_ == 0) batch->add_fields()->set_field(options_.fields[f]);
+    v1::TextColumn* const values = batch->mutable_fields(static_cast<int>(f))->mutable_values();
+    const Raw value = NestedDocField(options_.fields[f]);
+    AppendRaw(value, values);
+    bytes_ += value.size() + 4;
+  }
 
   switch (type_) {
     case OutputType::kMultipleChoice: {

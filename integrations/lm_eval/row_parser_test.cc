@@ -1,6 +1,7 @@
 #include "integrations/lm_eval/row_parser.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -292,6 +293,38 @@ TEST(RowParserTest, KeepsTheScoredTextOnlyWhenAsked) {
   Rows without(Config("loglikelihood"));
   ASSERT_EQ(without.Add(row), Outcome::kAppended);
   EXPECT_FALSE(without.batch().likelihood().has_targets());
+}
+
+TEST(RowParserTest, CopiesTheDocumentsFieldsThatWereAskedFor) {
+  ReadOptions options;
+  options.fields = {"subject", "meta.level", "a.b", "tags", "meta", "gone.deep"};
+  Rows rows(Config("multiple_choice"), options);
+  ASSERT_EQ(rows.Add(Choice("\"1\"", "",
+                            R"({"tags": ["x"], "meta": {"source": {"x": 1}, "level": 4.50}, )"
+                            R"("a.b": true, "a": {"b": "nested"}, "subject": "caf\u00e9 = 1"})")),
+            Outcome::kAppended);
+  ASSERT_EQ(rows.Add(Choice("\"1\"", "", R"({"subject": null, "meta": {}, "a": {"b": "inner"}})")),
+            Outcome::kAppended);
+  ASSERT_EQ(rows.Add(Choice("\"1\"", "", R"("no object")")), Outcome::kAppended);
+  ASSERT_EQ(rows.batch().fields_size(), 6);
+  const auto column = [&](int f) {
+    const v1::TextColumn& values = rows.batch().fields(f).values();
+    EXPECT_EQ(values.lengths_size(), 3) << f;
+    return fmt::format("{} {} {}", rows.batch().fields(f).field(), values.data(),
+                       fmt::join(values.lengths(), ","));
+  };
+  EXPECT_EQ(column(0), "subject caf\u00e9 = 1 9,0,0");
+  EXPECT_EQ(column(1), "meta.level 4.50 4,0,0");
+  EXPECT_EQ(column(2), "a.b trueinner 4,5,0");
+  // Lists and objects are no values.
+  EXPECT_EQ(column(3), "tags  0,0,0");
+  EXPECT_EQ(column(4), "meta  0,0,0");
+  EXPECT_EQ(column(5), "gone.deep  0,0,0");
+  // The next batch names them anew.
+  rows.Start();
+  ASSERT_EQ(rows.Add(Choice("\"1\"")), Outcome::kAppended);
+  EXPECT_EQ(rows.batch().fields_size(), 6);
+  EXPECT_EQ(rows.batch().fields(0).values().lengths_size(), 1);
 }
 
 TEST(RowParserTest, KeepsTheHashesThatJoinTasksOnlyWhenAsked) {

@@ -50,7 +50,7 @@ std::optional<HeterogeneityJump> FindHeterogeneityJump(std::span<const ModelSpre
       size.cv += all[past].cv;
       size.n += all[past].n;
     }
-    size.cv /= static_cast<double>(past - first);
+    size.cv = std::max(size.cv / static_cast<double>(past - first), kHeterogeneityLeastCv);
     sizes.push_back(size);
     first = past;
   }

@@ -48,6 +48,13 @@ TEST(HeterogeneityTest, FewItemsSayNothing) {
   EXPECT_FALSE(FindHeterogeneityJump(Spread({1, 1, 1, 1.51, 1.51, 1.51}, 100)));
 }
 
+TEST(HeterogeneityTest, ItemsThatHardlyDifferHaveNoSpread) {
+  // What rounding leaves of equal items.
+  EXPECT_FALSE(FindHeterogeneityJump(Spread({1e-17, 3e-17, 1e-16, 2e-15, 1e-12, 1e-9})));
+  EXPECT_FALSE(FindHeterogeneityJump(Spread({0.01, 0.01, 0.01, 0.14, 0.14, 0.14})));
+  EXPECT_TRUE(FindHeterogeneityJump(Spread({0.01, 0.01, 0.01, 0.16, 0.16, 0.16})));
+}
+
 TEST(HeterogeneityTest, OrderAndWhatIsOutOfRange) {
   std::vector<ModelSpread> models = Spread({0.5, 0.5, 0.5, 1, 1, 1});
   // A replicate of the last size.

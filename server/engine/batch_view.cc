@@ -290,6 +290,18 @@ absl::Status BatchView::Assign(const v1::SampleBatch& batch) {
   if (auto s = ToOptionalCells(batch.keys().variant(), "keys.variant", n, variant); !s.ok()) {
     return s;
   }
+  if (batch.fields_size() > kMaxFields) {
+    return absl::ResourceExhaustedError(
+        fmt::format("fields has {} columns: at most {}", batch.fields_size(), kMaxFields));
+  }
+  fields.resize(static_cast<size_t>(batch.fields_size()));
+  for (int f = 0; f < batch.fields_size(); ++f) {
+    if (auto s = ToCells(batch.fields(f).values(), fmt::format("fields[{}].values", f), n,
+                         fields[static_cast<size_t>(f)]);
+        !s.ok()) {
+      return s;
+    }
+  }
   for (int c = 0; c < batch.scores_size(); ++c) {
     const v1::ScoreColumn& column = batch.scores(c);
     if (auto s = CheckRequired(column.values(), fmt::format("scores[{}].values", c), n); !s.ok()) {

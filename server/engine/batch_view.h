@@ -20,6 +20,7 @@ namespace mirage::server {
 // Limits on one batch.
 inline constexpr uint32_t kMaxBatchSamples = 65536;
 inline constexpr uint32_t kMaxChoices = 100000;
+inline constexpr int kMaxFields = 64;
 
 // Cells of a text column.
 using TextCells = std::vector<std::string_view>;
@@ -79,6 +80,8 @@ struct BatchView {
   TextCells doc_hash;
   TextCells prompt_hash;
   TextCells variant;
+  // n cells for each of the batch's fields.
+  std::vector<TextCells> fields;
   // The one that the batch's evidence names is filled.
   ChoiceBatchView choices;
   GenerationBatchView generation;

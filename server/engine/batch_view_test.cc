@@ -50,6 +50,20 @@ TEST(BatchViewTest, FlattenedColumnsAreSplit) {
   EXPECT_TRUE(view.choices.n_chars.empty());
 }
 
+TEST(BatchViewTest, FieldsHaveACellASample) {
+  v1::SampleBatch batch = ChoiceBatch();
+  v1::FieldColumn* const field = batch.add_fields();
+  field->set_field("subject");
+  AddText(field->mutable_values(), "law");
+  EXPECT_THAT(Error(batch, absl::StatusCode::kInvalidArgument), HasSubstr("fields[0].values"));
+  AddText(field->mutable_values(), "");
+  BatchView view;
+  ASSERT_TRUE(view.Assign(batch).ok());
+  EXPECT_THAT(view.fields, ElementsAre(ElementsAre("law", "")));
+  for (int f = 0; f < kMaxFields; ++f) *batch.add_fields() = batch.fields(0);
+  EXPECT_THAT(Error(batch, absl::StatusCode::kResourceExhausted), HasSubstr("65 columns"));
+}
+
 TEST(BatchViewTest, EmptyBatchIsFine) {
   v1::SampleBatch batch;
   batch.mutable_likelihood();

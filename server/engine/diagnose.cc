@@ -21,6 +21,7 @@
 #include "base/scale_text.h"
 #include "metrics/emergence/emergence_score.h"
 #include "metrics/emergence/forecast.h"
+#include "metrics/emergence/gain_groups.h"
 #include "metrics/emergence/law_quantity.h"
 #include "metrics/emergence/pooled_verdict.h"
 #include "metrics/emergence/verdict.h"
@@ -31,6 +32,8 @@
 #include "metrics/stats/intervals.h"
 #include "metrics/stats/multiplicity.h"
 #include "server/engine/axis.h"
+#include "server/engine/batch_view.h"
+#include "server/engine/field_rows.h"
 #include "server/engine/metric_properties.h"
 #include "server/engine/sample_steps.h"
 #include "server/engine/series_check.h"
@@ -110,6 +113,28 @@ void SetPredicted(const metrics::PredictedShare& share, v1::Interval* out) {
       fmt::format("interval=composed|level={}|chosen=auto|v1", metrics::kVerdictBandLevel));
 }
 
+absl::Status CheckStrata(const v1::DiagnoseOptions& options) {
+  if (options.strata_size() > kMaxFields) {
+    return absl::InvalidArgumentError(
+        fmt::format("options.strata has {} fields: at most {}", options.strata_size(), kMaxFields));
+  }
+  std::set<std::string_view> seen;
+  for (int i = 0; i < options.strata_size(); ++i) {
+    const std::string& field = options.strata(i);
+    const std::string_view wrong = field.empty()                     ? "is empty"
+                                   : field.size() > kMaxStratumBytes ? "is longer than 100 bytes"
+                                   : field.find('=') != std::string::npos ? "has a '='"
+                                   : field == metrics::kGainField         ? "is Mirage's own"
+                                   : !seen.insert(field).second           ? "repeats one before it"
+                                                                          : "";
+    if (wrong.empty()) continue;
+    return absl::InvalidArgumentError(fmt::format(
+        "options.strata[{}] {}: must be the name of a field of the documents, each once", i,
+        wrong));
+  }
+  return absl::OkStatus();
+}
+
 // Verdict, strength and reasons.
 void WriteJudgement(const metrics::VerdictResult& judged, v1::Diagnosis* out) {
   out->set_verdict(ToProto(judged.verdict));
@@ -166,6 +191,7 @@ absl::StatusOr<std::unique_ptr<SeriesDiagnosis>> SeriesDiagnosis::Create(
           "options.companions[{}]: '{}' cannot be its own companion", i, companion.task()));
     }
   }
+  if (absl::Status status = CheckStrata(options); !status.ok()) return status;
   auto made = std::unique_ptr<SeriesDiagnosis>(new SeriesDiagnosis(options));
   absl::StatusOr<KnownMetrics> known = KnownMetrics::Create(options.metric_properties());
   if (!known.ok()) return known.status();
@@ -543,16 +569,37 @@ class SeriesDiagnosis::One {
            fmt::join(companions, ", "));
     }
     WriteSteps(samples);
+    TakeStrata(samples);
     // Choices are not made token by token.
     if (properties_.metric.uses_wrong_choices) return;
-    series_.parts = PositionsOf(samples);
+    std::vector<metrics::VerdictPart> positions = PositionsOf(samples);
+    series_.parts.insert(series_.parts.begin(), std::make_move_iterator(positions.begin()),
+                         std::make_move_iterator(positions.end()));
     if (!series_.target_length) series_.target_length = MeanTargetUnits(samples);
   }
 
-  void WriteSteps(const std::vector<ModelSamples>& samples) {
+  std::vector<double> LogScales() const {
     std::vector<double> x;
     x.reserve(series_.models.size());
     for (const VerdictModel& model : series_.models) x.push_back(std::log(model.scale));
+    return x;
+  }
+
+  void TakeStrata(const std::vector<ModelSamples>& samples) {
+    // Declared ones first: of two with the same samples the first is named.
+    if (!whole_.options_.strata().empty()) {
+      const std::vector<std::string> fields(whole_.options_.strata().begin(),
+                                            whole_.options_.strata().end());
+      Strata strata = StrataOf(samples, fields);
+      for (const std::string& warning : strata.warnings) Warn("{}: {}", name_, warning);
+      series_.parts = std::move(strata.parts);
+    }
+    std::vector<metrics::VerdictPart> groups = GainGroupsOf(samples, LogScales());
+    std::move(groups.begin(), groups.end(), std::back_inserter(series_.parts));
+  }
+
+  void WriteSteps(const std::vector<ModelSamples>& samples) {
+    const std::vector<double> x = LogScales();
     for (const SampleStep& step :
          StepsOf(samples, x, sharp_.metric(), properties_.metric.higher_is_better)) {
       v1::SampleCorrelation* const out = out_.add_sample_correlations();

@@ -48,10 +48,11 @@ inline constexpr size_t kMaxDiagnosedRuns = 10'000;
 // Models are joined by name, scale, seed and tokens.
 //
 // Of runs, the samples speak as well: the items' own log-probabilities compose to the metric, and
-// the counterpart is looked at position by position (sample_evidence.h). It is also said how each
-// step from the gold's log-probability to the metric goes with scale (sample_steps.h). A generated
-// task takes the counterparts of its companion, a scored task over the same documents
-// (companion.h).
+// the counterpart is looked at position by position, in groups of items by what they gain in other
+// models, and in strata of the documents that the caller declared (sample_evidence.h). It is also
+// said how each step from the gold's log-probability to the metric goes with scale
+// (sample_steps.h). A generated task takes the counterparts of its companion, a scored task over
+// the same documents (companion.h).
 class SeriesDiagnosis {
  public:
   // What was judged, and what came out, before all series are looked at together. By the loss a

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <string>
@@ -326,6 +327,88 @@ TEST(DiagnoseRunsTest, TheCompanionsLogLikelihoodsAreTheCounterpart) {
   // The accuracy of a scored text, not that of choices: its own log-likelihood makes it.
   EXPECT_EQ(scored.counterpart(), "log_p_target");
   EXPECT_FALSE(scored.has_companion_task());
+}
+
+// A run of the j-th of ten models on 300 scored texts. Those of kind "hard" stay where they are and
+// then fall at once, the others fall evenly; every third has the field "rare".
+std::shared_ptr<const ScoredRun> RunWithFields(Engine& engine, int j) {
+  v1::IngestHeader header;
+  header.mutable_run()->set_model("unnamed");
+  *header.mutable_run()->add_tasks() =
+      test_support::Task("texts", "loglikelihood", {{"acc", 0.5}}, 300);
+  v1::SampleBatch batch = test_support::EmptyBatch("texts");
+  v1::FieldColumn* const kind = batch.add_fields();
+  kind->set_field("meta.kind");
+  v1::FieldColumn* const rare = batch.add_fields();
+  rare->set_field("rare");
+  v1::FieldColumn* const id = batch.add_fields();
+  id->set_field("id");
+  for (int i = 0; i < 300; ++i) {
+    const bool is_hard = i % 2 == 0;
+    const double mean =
+        is_hard ? 5 * std::exp(-0.02 * j - 1.2 * std::max(0, j - 4)) : 4 * std::exp(-0.2 * j);
+    const double nll = mean * (0.5 + i / 299.0) * (1 + 0.03 * std::sin(11.0 * i + 5.0 * j));
+    test_support::AddLikelihood(&batch, std::to_string(i), -nll, nll < 0.7);
+    test_support::AddText(batch.mutable_keys()->mutable_doc_hash(), "d" + std::to_string(i));
+    test_support::AddText(kind->mutable_values(), is_hard ? "hard" : "even\x1b[31m");
+    test_support::AddText(rare->mutable_values(), i % 3 == 0 ? (i < 10 ? "few" : "many") : "");
+    test_support::AddText(id->mutable_values(), std::to_string(i));
+  }
+  auto session = *engine.StartIngest(header);
+  v1::IngestResponse response;
+  EXPECT_TRUE(session->Add(batch, 1, &response).ok());
+  v1::IngestFinish finish;
+  finish.set_n_batches(1);
+  EXPECT_TRUE(session->Finish(finish, &response).ok());
+  return *engine.Find(response.run());
+}
+
+TEST(DiagnoseRunsTest, StrataOfDeclaredFieldsAndWhatIsWrongWithThem) {
+  Engine engine;
+  v1::DiagnoseOptions options;
+  for (const char* field : {"meta.kind", "rare", "id", "gone"}) options.add_strata(field);
+  auto diagnosis = Make(options);
+  for (int j = 0; j < 10; ++j) {
+    ASSERT_TRUE(diagnosis->AddRun(RunWithFields(engine, j), ScaleAt(j)).ok());
+  }
+  RunAll(*diagnosis);
+  ASSERT_EQ(diagnosis->diagnoses().size(), 1u);
+  const v1::Diagnosis& found = diagnosis->diagnoses()[0];
+  const auto broken =
+      std::find_if(found.breaks().begin(), found.breaks().end(),
+                   [](const v1::Break& one) { return one.stratum() == "meta.kind=hard"; });
+  ASSERT_NE(broken, found.breaks().end()) << found.DebugString();
+  EXPECT_EQ(broken->where(), v1::Break::STRATUM);
+  // Between the fourth and the seventh model.
+  EXPECT_GT(broken->scale(), ScaleAt(3).parameters());
+  EXPECT_LT(broken->scale(), ScaleAt(6).parameters());
+  EXPECT_THAT(
+      diagnosis->warnings(),
+      ElementsAre(
+          "default / texts / acc: stratum rare: 2 of 2 values have less than 100 samples in "
+          "a model, or are in less than 5 models, and were not looked at: few, many",
+          "default / texts / acc: stratum id: more than 64 values: not looked at",
+          "default / texts / acc: stratum gone: the documents of 10 of 10 models lack it: "
+          "names are those of the document, nested ones with dots"));
+  ASSERT_EQ(found.sample_correlations_size(), 3);
+  EXPECT_EQ(found.sample_correlations(0).metric(), "log_p_target");
+  EXPECT_EQ(found.sample_correlations(0).n(), 300u);
+  EXPECT_GT(found.sample_correlations(0).median(), 0.9);
+  EXPECT_EQ(found.sample_correlations(2).metric(), "acc");
+}
+
+TEST(DiagnoseRunsTest, StrataThatCannotBe) {
+  const auto error = [](const std::vector<std::string>& fields) {
+    v1::DiagnoseOptions options;
+    for (const std::string& field : fields) options.add_strata(field);
+    return std::string(SeriesDiagnosis::Create(options).status().message());
+  };
+  EXPECT_THAT(error({"a", ""}), HasSubstr("options.strata[1] is empty"));
+  EXPECT_THAT(error({"a=b"}), HasSubstr("options.strata[0] has a '='"));
+  EXPECT_THAT(error({"a", "a"}), HasSubstr("options.strata[1] repeats one before it"));
+  EXPECT_THAT(error({std::string(101, 'a')}), HasSubstr("is longer than 100 bytes"));
+  EXPECT_THAT(error({"gain in other models"}), HasSubstr("is Mirage's own"));
+  EXPECT_THAT(error(std::vector<std::string>(65, "a")), HasSubstr("has 65 fields: at most 64"));
 }
 
 TEST(DiagnoseRunsTest, ARunWithoutAPlaceOnTheAxisIsLeftOut) {

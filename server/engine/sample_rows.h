@@ -5,13 +5,14 @@
 //
 // Memory: 64 bytes a sample for the digests and 8 for log p; 8 more for each score that the harness
 // reported, 16 for the margin and the wrong mass of a multiple choice, 16 for the lengths of a
-// generation.
+// generation, 1 for each field of the documents.
 #ifndef MIRAGE_SERVER_ENGINE_SAMPLE_ROWS_H_
 #define MIRAGE_SERVER_ENGINE_SAMPLE_ROWS_H_
 
 #include <vector>
 
 #include "absl/numeric/int128.h"
+#include "server/engine/field_rows.h"
 
 namespace mirage::server {
 
@@ -47,6 +48,8 @@ struct SampleRows {
   // missing or impossible. Of a ratio of sums the numerator. All of one length, also a column that
   // only some batches had.
   std::vector<std::vector<double>> reported;
+  // The fields of the documents that were sent, as many as any batch had.
+  std::vector<FieldRows> fields;
 };
 
 }  // namespace mirage::server

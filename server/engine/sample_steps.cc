@@ -39,15 +39,8 @@ Columns ColumnsOf(const ModelSamples& samples, std::string_view metric) {
   if (found != reported.end()) {
     columns.scores = columns.rows->reported[static_cast<size_t>(found - reported.begin())];
   }
-  if (samples.companion != nullptr && samples.match != nullptr) {
-    columns.log_p.assign(columns.rows->log_p.size(), kNan);
-    const std::vector<double>& log_p = samples.companion->rows().log_p;
-    for (const auto& [row, partner] : samples.match->rows) columns.log_p[row] = log_p[partner];
-  } else if (samples.task->Withheld().empty()) {
-    columns.log_p = columns.rows->log_p;
-    columns.log_p_wrong = columns.rows->log_p_wrong;
-  }
-  if (!HasAny(columns.log_p)) columns.log_p.clear();
+  columns.log_p = LogPOf(samples);
+  if (samples.companion == nullptr) columns.log_p_wrong = columns.rows->log_p_wrong;
   if (!HasAny(columns.scores)) columns.scores = {};
   return columns;
 }

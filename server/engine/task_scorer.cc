@@ -823,6 +823,23 @@ void TaskScorer::AddReported(const v1::SampleBatch& batch) {
   }
 }
 
+void TaskScorer::AddFields(const v1::SampleBatch& batch) {
+  for (int f = 0; f < batch.fields_size(); ++f) {
+    const std::string& name = batch.fields(f).field();
+    auto field = std::find_if(rows_.fields.begin(), rows_.fields.end(),
+                              [&](const FieldRows& known) { return known.field() == name; });
+    if (field == rows_.fields.end()) {
+      // Of other batches' fields as many as one batch may have.
+      if (rows_.fields.size() == static_cast<size_t>(kMaxFields)) continue;
+      field = rows_.fields.insert(rows_.fields.end(), FieldRows(name));
+    }
+    size_t row = first_row_;
+    for (uint32_t i = 0; i < view_.n; ++i) {
+      if (accepted_[i]) field->Set(row++, view_.fields[static_cast<size_t>(f)][i]);
+    }
+  }
+}
+
 void TaskScorer::AddDigest(uint32_t i) {
   absl::uint128 evidence = 0;
   switch (*evidence_) {
@@ -858,6 +875,7 @@ void TaskScorer::AddDigest(uint32_t i) {
       // No batch holds them alone: see EvidenceOf.
       break;
   }
+  for (const TextCells& cells : view_.fields) evidence = evidence * 31 + Digest(cells[i]);
   const absl::uint128 both[] = {sample_keys_[i], evidence};
   // A sum does not depend on the order in which samples arrive.
   digest_ += Hash(both, sizeof(both));
@@ -915,6 +933,7 @@ absl::Status TaskScorer::Add(const v1::SampleBatch& batch, bool return_scores,
   }
   AddComputed();
   AddReported(batch);
+  AddFields(batch);
 
   if (return_scores) {
     v1::SampleScores* scores = response->mutable_scores();

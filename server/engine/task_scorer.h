@@ -191,6 +191,7 @@ class TaskScorer {
   bool MayBeVerdict(const v1::ScoreColumn& column) const;
   void AddComputed();
   void AddReported(const v1::SampleBatch& batch);
+  void AddFields(const v1::SampleBatch& batch);
   void AddDigest(uint32_t i);
 
   const v1::RunTask* about_;

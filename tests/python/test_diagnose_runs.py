@@ -152,6 +152,38 @@ def test_items_compose_to_the_metric(logs_alone: Diagnoses, task: str) -> None:
     assert "COMPOSITION_DISAGREES" not in codes(found)
 
 
+def test_samples_go_with_scale(logs_alone: Diagnoses) -> None:
+    steps = {s["metric"]: s for s in logs_alone["add3", "exact_match"]["sample_correlations"]}
+    assert list(steps) == ["log_p_target", "p_target", "exact_match"]
+    n_samples = logs_alone["add3", "exact_match"]["scales"][0]["n"]
+    for step in steps.values():
+        assert step["n"] + step["n_constant"] == n_samples
+    # What is right or wrong says less of scale than log p does.
+    assert steps["log_p_target"]["median"] > 0.8 > 0
+    assert steps["exact_match"]["median"] < steps["log_p_target"]["median"]
+    choices = [s["metric"] for s in logs_alone["add3_mc", "acc"]["sample_correlations"]]
+    assert choices == ["log_p_gold", "p_gold", "p_gold_choices", "p_wrong_mass", "acc"]
+
+
+def test_strata_of_a_field(binary: Path, family: Path) -> None:
+    arguments = [family / "a", "--scales", family / "a" / "models.csv", "--metric", "exact_match"]
+    done = subprocess.run(
+        [str(binary), "diagnose", *map(str, arguments), "--stratum", "a", "--stratum", "none.such"]
+        + ["--output-format", "json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    warnings = json.loads(done.stdout)["warnings"]
+    # The answer itself: every one is another.
+    assert "A / add3 / exact_match: stratum a: more than 64 values: not looked at" in warnings
+    assert any(
+        "add3 / exact_match: stratum none.such: the documents of 10 of 10 models lack it" in text
+        for text in warnings
+    )
+
+
 def test_seeds_in_two_modes(binary: Path, family: Path) -> None:
     scales = [part for f in ("a", "seeds") for part in ("--scales", family / f / "models.csv")]
     found = diagnose(binary, family / "a", family / "seeds", *scales, "--metric", "exact_match")

@@ -7,7 +7,8 @@
 // A family is drawn (simulation.h), answered, and averaged to what a table of results holds: exact
 // match, NLL per token, their standard errors, n. From these alone Judge (verdict.h) gives its
 // verdict, which is compared with TruthOf (simulation_truth.h), which knows the law. Some cells
-// have per-sample results on top: the NLL at each position, and each item's log p and score.
+// have per-sample results on top: the NLL at each position and in two groups of items, by what they
+// gain in other models, and each item's log p and score.
 // Families are drawn again until their truth is the one that their cell is for; on the grid also
 // until it is not on a boundary (no verdict but it and INSUFFICIENT is acceptable).
 //
@@ -42,6 +43,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "metrics/emergence/composition.h"
+#include "metrics/emergence/gain_groups.h"
 #include "metrics/emergence/law_quantity.h"
 #include "metrics/emergence/simulation.h"
 #include "metrics/emergence/simulation_spec.h"
@@ -49,6 +51,7 @@
 #include "metrics/emergence/slope_break.h"
 #include "metrics/emergence/verdict.h"
 #include "metrics/stats/intervals.h"
+#include "metrics/stats/moments.h"
 #include "metrics/stats/parallel.h"
 #include "metrics/stats/random.h"
 #include "nlohmann/json.hpp"
@@ -444,6 +447,22 @@ void AddSamples(const Options& options, std::vector<Cell>& cells) {
            }});
     }
   }
+  SimulationSpec half;
+  half.truth = "half_items_break";
+  cells.push_back({"samples", half.truth, {}, kBreak, families, families, [half](CounterRng&) {
+                     return half;
+                   }});
+  for (const TrueVerdict truth : {kMirage, kBreak}) {
+    const Setting setting;
+    cells.push_back({"samples", "items differ widely (CV 1.2)", setting, truth, families, families,
+                     [setting, truth](CounterRng& rng) {
+                       SimulationSpec spec = truth == TrueVerdict::kMirage
+                                                 ? PowerLaw(rng, setting)
+                                                 : ClearBreak(rng, setting);
+                       spec.item_cv = 1.2;
+                       return spec;
+                     }});
+  }
 }
 
 // One family
@@ -500,6 +519,35 @@ CurveMetric NllPerToken() {
   return metric;
 }
 
+// The items in two groups by what they gain in other models.
+void AddGroups(VerdictSeries& series) {
+  std::vector<double> x;
+  std::vector<std::vector<double>> nll;
+  for (const VerdictModel& model : series.models) {
+    x.push_back(std::log(model.scale));
+    std::vector<double>& column = nll.emplace_back();
+    column.reserve(model.items->log_p.size());
+    for (const double log_p : model.items->log_p) column.push_back(-log_p);
+  }
+  const GainGroups groups = Value("groups", GroupByGain(nll, x));
+  for (const bool is_large : {false, true}) {
+    VerdictPart part;
+    part.stratum = std::string(kGainField) + (is_large ? "=large" : "=small");
+    part.item_share = 0.5;
+    for (size_t j = 0; j < nll.size(); ++j) {
+      std::vector<double> own;
+      for (size_t i = 0; i < nll[j].size(); ++i) {
+        if (groups.IsLarge(j, i) == is_large) own.push_back(nll[j][i]);
+      }
+      Moments moments;
+      moments.AddAll(own);
+      part.models.push_back({moments.mean().value_or(0), moments.standard_error().value_or(0),
+                             static_cast<double>(own.size())});
+    }
+    series.parts.push_back(std::move(part));
+  }
+}
+
 // What samples tell beside the means: items, and the NLL at each position.
 void AddEvidence(const SimulatedItems& items, const SimulatedAggregate& aggregate,
                  VerdictModel& model, VerdictSeries& series) {
@@ -553,6 +601,7 @@ VerdictSeries SeriesOf(const Simulation& simulation, bool has_samples) {
     if (has_samples) AddEvidence(items, aggregate, model, series);
     series.models.push_back(model);
   }
+  if (has_samples) AddGroups(series);
   return series;
 }
 

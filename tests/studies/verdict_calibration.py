@@ -74,8 +74,8 @@ WHY = {
     ),
     ("half_items_break", "BREAK_SURVIVES"): (
         "In the mean the exponent rises by half of what those items show, and most of that is gone "
-        "two sizes later, when the items that never break make up the mean. Groups of items would "
-        "show it; means hardly do."
+        "two sizes later, when the items that never break make up the mean. Groups of items "
+        "show it (table 2e); means hardly do."
     ),
     ("staggered_breaks", "BREAK_SURVIVES"): (
         "The mean over positions has no break, and composes to exact match. Only the NLL by "
@@ -237,8 +237,8 @@ TABLES = [
     ),
     Table(
         "cases",
-        "**2e. With per-sample results**: beside the means, the NLL at each position, and each "
-        "item's log p and score; no part of the sums above.",
+        "**2e. With per-sample results**: beside the means, the NLL at each position and in two "
+        "groups of items, and each item's log p and score; no part of the sums above.",
         {"group": "samples"},
         {"case": "case", "truth": "truth"},
         CALLED,
