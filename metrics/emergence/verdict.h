@@ -24,6 +24,8 @@
 //     its metric, and the smooth law of the smaller scales, so
 //     composed, predicts those held out and does not allow the
 //     curve to stay flat                                            MIRAGE
+//     (what it predicts has no emergent shape: sampling made
+//     the curve look sudden)                                        SMOOTH        GRADUAL
 // 11. else                                                          INSUFFICIENT  UNDECIDED
 //
 // Thresholds, set on simulated families: a break needs P(the exponent rises by 0.3 or more within
@@ -44,7 +46,9 @@
 // deviation is the reason ITEM_LINK; a link that scatters by more than .7 in ln NLL between models
 // composes to nothing. A law's prediction is made of a model's own items, or of those of the
 // nearest one, scaled to the law's mean; what is held out lends neither its items nor its scores to
-// a forecast.
+// a forecast. Choices without items compose from mean margins (margin_spread.h), if the margin is
+// among the other counterparts: it is known by its properties, being unbounded, continuous and
+// dependent on wrong choices. Their law is that of the margin over its standard deviation.
 //
 // Parts. Positions and strata with 100 items in each model and 2 % of the fall are tested; q < .05
 // is a break. Its share of the fall is item_share * (first size's value - value at the ceiling, or
