@@ -161,9 +161,6 @@ std::string PlanTable(const v1::PlanReport& report, const PlanTableOptions& opti
     for (int i = 0; i < plan.reasons_size(); ++i) {
       AppendFact(i == 0 ? "Plan" : "Also", SafeText(plan.reasons(i).text()), width, out);
     }
-    if (plan.seeds_needed() > 0) {
-      AppendFact("Seeds", fmt::format("{} trainings a size", plan.seeds_needed()), width, out);
-    }
     if (plan.delta() > 0) AppendFact("Today", TodayText(plan), width, out);
     AppendRows(ScaleRows(plan, options.x_axis), width, out);
     AppendRows(ItemRows(plan), width, out);
@@ -180,9 +177,6 @@ std::string PlanMarkdown(const v1::PlanReport& report, const PlanTableOptions& o
                        MarkdownCell(VerdictOf(plan)));
     for (const v1::Reason& reason : plan.reasons()) {
       out += fmt::format("- {}: {}\n", MarkdownCell(reason.code()), MarkdownCell(reason.text()));
-    }
-    if (plan.seeds_needed() > 0) {
-      out += fmt::format("- Seeds: {} trainings a size\n", plan.seeds_needed());
     }
     if (plan.delta() > 0) out += fmt::format("- Today: {}\n", MarkdownCell(TodayText(plan)));
     AppendMarkdown(ScaleRows(plan, options.x_axis), out);

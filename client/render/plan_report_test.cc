@@ -28,7 +28,6 @@ TEST(PlanReportTest, TheTableLinesUp) {
             R"(<add> exact_match, target length 5: INSUFFICIENT today
     Plan        2 more sizes decide it in 83 % of 60 draws
     Also        3 trainings of each size
-    Seeds       3 trainings a size
     Today       its items show a change of 0.0827; planned for one of 0.159 (power 80 %, level 95 %)
   Sizes to add, in this order
     Scale  Items  Decided by then  Why

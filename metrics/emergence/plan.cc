@@ -50,6 +50,12 @@ constexpr size_t kStrongScales = 9;
 constexpr size_t kPlaces = 5;
 // A break is suspected from this probability on.
 constexpr double kSuspected = 0.1;
+// Share of the range below which a value has no room above.
+constexpr double kNoRoom = 0.05;
+// Least share of draws that a further size must win.
+constexpr double kGain = 0.05;
+// Rounds without it that end a search.
+constexpr size_t kRoundsWithoutGain = 2;
 // Beyond this, n means: no test set.
 constexpr double kMostItems = 4294967295.0;
 // Spacing where one size alone says nothing of it.
@@ -547,6 +553,7 @@ class SeriesPlanner::Impl {
         std::isfinite(series_.metric.upper_bound - series_.metric.lower_bound)
             ? kEmergentMinRise * (series_.metric.upper_bound - series_.metric.lower_bound)
             : kEmergentMinRise * std::abs(sizes.back().value);
+    if (IsAtBest(sizes.back().value)) return fallback;
     if (future_.has_law() && future_.composes()) {
       const double x = std::log(sizes.back().scale);
       const double next = x + GapOf(Places());
@@ -557,6 +564,15 @@ class SeriesPlanner::Impl {
     if (sizes.size() < 2) return fallback;
     const double step = std::abs(sizes.back().value - sizes[sizes.size() - 2].value);
     return step > 0 ? step : fallback;
+  }
+
+  // Whether a value leaves no room above.
+  bool IsAtBest(double value) const {
+    const double range = series_.metric.upper_bound - series_.metric.lower_bound;
+    if (judged_.shape && judged_.shape->has_ceiling && judged_.shape->rise > 0) return true;
+    const double best =
+        series_.metric.higher_is_better ? series_.metric.upper_bound : series_.metric.lower_bound;
+    return std::isfinite(range) && std::abs(best - value) < kNoRoom * range;
   }
 
   size_t Replicates() const {
@@ -598,14 +614,28 @@ class SeriesPlanner::Impl {
     double r = 0;
     if (Has("SCATTER")) {
       r = SeedsForRise();
-    } else if (!IsDecided(judged_.verdict) || judged_.verdict == Verdict::kBreakSurvives) {
-      if (Has("COUNTERPARTS_DISAGREE")) return;
+    } else if (judged_.verdict == Verdict::kBreakSurvives) {
+      r = Has("SINGLE_SEED") ? 2 : 0;
+    } else if (!IsDecided(judged_.verdict) && !Has("COUNTERPARTS_DISAGREE")) {
       r = SeedsForBreak();
-      if (Has("SINGLE_SEED")) r = std::max(r, 2.0);
     }
     const auto needed =
         static_cast<size_t>(std::clamp(std::ceil(r), 0.0, static_cast<double>(kPlanMaxSeeds)));
     if (needed > Replicates()) plan_.seeds_needed = needed;
+  }
+
+  // Scatter between models, those at the ceiling left out where that leaves enough: NLLs scatter by
+  // factors there.
+  double Tau() const {
+    const CurveShape& shape = *judged_.shape;
+    if (!shape.has_ceiling || shape.ceiling + 1 < kVerdictMinScales) return judged_.law->tau;
+    const double limit = std::log(future_.sizes()[shape.ceiling].scale);
+    std::vector<LawPoint> kept;
+    for (const LawPoint& point : judged_.law_points) {
+      if (point.x <= limit) kept.push_back(point);
+    }
+    const auto law = SlopeBreak::Create(kept, {.seed = 0, .replicates = 0});
+    return law.ok() ? law->evidence().tau : judged_.law->tau;
   }
 
   double SeedsForBreak() const {
@@ -625,7 +655,7 @@ class SeriesPlanner::Impl {
       for (const double one : x) sum += (one - mean) * (one - mean);
       return sum;
     };
-    const double errors = z_ * judged_.law->tau / kBreakMinRise;
+    const double errors = z_ * Tau() / kBreakMinRise;
     return errors * errors * (1 / sxx(before) + 1 / sxx(after));
   }
 
@@ -889,11 +919,17 @@ class SeriesPlanner::Impl {
   }
 
   void ExplainSeeds() {
-    const std::string many = plan_.seeds_needed >= kPlanMaxSeeds ? " or more" : "";
+    if (judged_.verdict == Verdict::kBreakSurvives) {
+      Add("MORE_SEEDS",
+          "a second training of each size around the break, with another seed: what one training "
+          "reaches by luck looks alike",
+          {{"seeds", static_cast<double>(plan_.seeds_needed)}});
+      return;
+    }
     Add("MORE_SEEDS",
         fmt::format("{}{} trainings of each size around the rise, with other seeds, tell a break "
-                    "from the scatter between models ({:.0f} % of their error)",
-                    plan_.seeds_needed, many, 100 * judged_.law->tau),
+                    "from the scatter between models",
+                    plan_.seeds_needed, plan_.seeds_needed >= kPlanMaxSeeds ? " or more" : ""),
         {{"seeds", static_cast<double>(plan_.seeds_needed)}, {"scatter", judged_.law->tau}});
   }
 
@@ -982,12 +1018,23 @@ class SeriesPlanner::Impl {
     chosen_.push_back(trial.place.scale);
     plan_.scales.push_back({trial.place.scale, future_.usual_n(), p_decided_, trial.place.reason});
     const size_t added = chosen_.size() - n_before_;
-    if (p_decided_ < options_.power && added < kPlanMaxScales &&
-        !(added >= kHopelessScales && p_decided_ < kHopeless)) {
+    if (p_decided_ > best_p_ + kGain || added == 1) {
+      best_p_ = p_decided_;
+      best_n_ = chosen_.size();
+    }
+    const bool is_hopeless = (added >= kHopelessScales && p_decided_ < kHopeless) ||
+                             chosen_.size() - best_n_ >= kRoundsWithoutGain;
+    if (p_decided_ < options_.power && added < kPlanMaxScales && !is_hopeless) {
       Screen();
       return;
     }
     is_searching_ = false;
+    if (p_decided_ < options_.power) {
+      // What brought nothing is not asked for.
+      p_decided_ = best_p_;
+      chosen_.resize(best_n_);
+      plan_.scales.resize(best_n_);
+    }
     Conclude();
   }
 
@@ -1010,8 +1057,8 @@ class SeriesPlanner::Impl {
     } else {
       code = "NOT_SETTLED";
       text += fmt::format(
-          "{} decide{} it in no more than {}: replicates, more items, or per-sample results may do "
-          "more",
+          "further sizes alone do not settle it: {} decide{} it in {}, and others add little. "
+          "Replicates, more items, or per-sample results may do more",
           sizes, n == 1 ? "s" : "", share);
     }
     Add(code, std::move(text),
@@ -1040,6 +1087,9 @@ class SeriesPlanner::Impl {
   size_t at_ = 0;
   bool is_final_ = false;
   double p_decided_ = 0;
+  // The most that was reached, and by how many sizes.
+  double best_p_ = 0;
+  size_t best_n_ = 0;
 };
 
 SeriesPlanner::SeriesPlanner(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

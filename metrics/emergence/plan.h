@@ -29,16 +29,19 @@
 // the smallest, which costs least to train. It is then judged by `draws` draws of its own:
 // p_decided has a standard error of sqrt(p (1 - p) / draws), .065 at most for 60. This goes on up
 // to kPlanMaxScales more sizes, until the power is reached, or two more sizes have not brought one
-// draw in ten. With fewer than five sizes the missing ones are placed first. Draws that decide
+// draw in ten, or twice one more size has not brought one draw in twenty; what brought nothing is
+// not in the plan. With fewer than five sizes the missing ones are placed first. Draws that decide
 // nothing count by how near the law's posterior is to the bounds of a break, so that a few tell the
 // places apart; with so few draws the search takes a good place, not always the best one.
 //
-// Seeds. A rise of the exponent by .3 is told from scatter between models by r trainings a size:
+// Seeds. While it is open whether a law breaks, a rise of the exponent by .3 is told from scatter
+// between models by r trainings a size:
 //   r = ((z_{a/2} + z_b) tau / .3)^2 (1 / Sxx_before + 1 / Sxx_after),
 // the variance of the difference of two slopes; Sxx over the up to three sizes up to the place in
-// question and the up to three after it. Where a sudden rise is within scatter (SCATTER), r such
-// that the rise is above three standard errors with that power. At least two where a break rests on
-// one training a size; at most kPlanMaxSeeds, which is then a lower bound.
+// question and the up to three after it; tau of the models up to the ceiling. Where a sudden rise
+// is within scatter (SCATTER), r such that the rise is above three standard errors with that power.
+// Two where a break that was found rests on one training a size; at most kPlanMaxSeeds, which is
+// then a lower bound.
 //
 // Source: Miller 2024 (arXiv 2411.00640) for items; the rest is Mirage's own.
 #ifndef MIRAGE_METRICS_EMERGENCE_PLAN_H_
@@ -67,7 +70,7 @@ inline constexpr size_t kPlanMaxSeeds = 16;
 struct PlanOptions {
   // The change worth seeing, in the metric's unit, >= 0. 0 means what the counterpart predicts for
   // the next size above at this spacing; without a composition, the curve's last step; .1 of the
-  // range where that is 0.
+  // range where that is 0, or the curve is at its ceiling or within .05 of its best value.
   double delta = 0;
   // Above 1 - level and below 1.
   double power = 0.8;

@@ -335,8 +335,9 @@ TEST(PlanTest, PlannedSeedsTellABreakFromScatter) {
   const std::vector<double> xs = Even(8);
   VerdictSeries series = SeriesOf(truth, xs);
   VerdictResult judged = JudgeOf(series);
-  judged.verdict = Verdict::kBreakSurvives;
-  judged.reasons.clear();
+  judged.verdict = Verdict::kInsufficient;
+  // One that no search is made for.
+  judged.reasons = {{"COMPOSITION_DISAGREES", "", {}}};
   ASSERT_TRUE(judged.law.has_value());
   judged.law->tau = 0.25;
   judged.breaks = {{std::nullopt, 1e7 * std::exp(4.4), 0.01, 0.01, 1}};

@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "boost/math/tools/toms748_solve.hpp"
 #include "fmt/format.h"
 #include "metrics/stats/distributions.h"
 #include "metrics/stats/random.h"
@@ -347,18 +348,24 @@ std::vector<double> PlacesBetween(std::span<const double> scales, size_t first, 
   return even;
 }
 
-// Quantile of a value by its distribution function on [0, upper].
+// Quantile of a value >= 0 by its distribution function. Some ten evaluations of it, which are most
+// of what a fit costs.
 template <class Cdf>
 double QuantileOf(const Cdf& cdf, double p) {
-  if (cdf(0) >= p) return 0;
-  double low = 0;
+  const auto above = [&](double x) { return cdf(x) - p; };
+  const double at_0 = above(0);
+  if (at_0 >= 0) return 0;
   double high = 1;
-  while (cdf(high) < p && high < 1e6) high *= 2;
-  for (int i = 0; i < 50; ++i) {
-    const double middle = (low + high) / 2;
-    (cdf(middle) < p ? low : high) = middle;
+  double at_high = above(high);
+  while (at_high < 0 && high < 1e6) {
+    high *= 2;
+    at_high = above(high);
   }
-  return high;
+  if (at_high <= 0) return high;
+  std::uintmax_t most = 100;
+  return boost::math::tools::toms748_solve(above, 0.0, high, at_0, at_high,
+                                           boost::math::tools::eps_tolerance<double>(50), most)
+      .second;
 }
 
 }  // namespace
