@@ -827,7 +827,8 @@ class SeriesPlanner::Impl {
     const std::vector<double> x = Places();
     if (x.size() < 2) {
       // One size: spread around it.
-      const double step = kUsualGap * static_cast<double>(chosen_.size() / 2 + 1);
+      const size_t round = chosen_.size() / 2 + 1;
+      const double step = kUsualGap * static_cast<double>(round);
       const double scale = std::exp(x.front() + (chosen_.size() % 2 == 0 ? step : -step));
       AddPlaced({Rounded(scale), "spread around the only size"});
       return;

@@ -155,8 +155,8 @@ class SeriesPlanner {
   std::unique_ptr<Impl> impl_;
 };
 
-// All steps at once: a decided series in some milliseconds, an undecided one with 8 models in 3 to
-// 15 s of processor time.
+// All steps at once: a decided series in some milliseconds, an undecided one with 6 to 10 models in
+// 5 to 30 s of processor time.
 absl::StatusOr<SeriesPlan> PlanOf(const VerdictSeries& series, const VerdictResult& judged,
                                   const PlanOptions& options);
 
