@@ -15,6 +15,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "metrics/emergence/gain_groups.h"
 #include "metrics/emergence/simulation.h"
 #include "metrics/emergence/simulation_spec.h"
 #include "metrics/stats/distributions.h"
@@ -102,6 +103,33 @@ VerdictResult JudgeOf(const VerdictSeries& series) {
 
 std::string CodeOf(const VerdictResult& result) {
   return result.reasons.empty() ? "" : std::string(result.reasons[0].code);
+}
+
+// A clear mirage, but for the spread of its items, which jumps at the sixth size.
+TEST(VerdictTest, ASpreadThatJumpsForbidsAMirage) {
+  VerdictSeries series = MakeFamily({}, Line, 3);
+  ASSERT_EQ(JudgeOf(series).verdict, Verdict::kMirage);
+  const VerdictSeries clear = series;
+  for (size_t i = 0; i < series.models.size(); ++i) {
+    VerdictModel& model = series.models[i];
+    model.counterpart_error = (i < 5 ? 0.5 : 0.85) * *model.counterpart / std::sqrt(*model.n);
+  }
+  const VerdictResult result = JudgeOf(series);
+  EXPECT_EQ(result.verdict, Verdict::kInsufficient);
+  EXPECT_EQ(CodeOf(result), "HETEROGENEITY_JUMPS") << result.reasons[0].text;
+  EXPECT_FALSE(result.strength.has_value());
+  // Groups of the items that follow the same law say more.
+  for (const std::string_view group : {"=large", "=small"}) {
+    VerdictPart part;
+    part.stratum = std::string(kGainField) + std::string(group);
+    part.item_share = 0.5;
+    for (const VerdictModel& model : clear.models) {
+      part.models.push_back({*model.counterpart * (group == "=large" ? 0.9 : 1.1),
+                             *model.counterpart_error * std::sqrt(2.0), *model.n / 2});
+    }
+    series.parts.push_back(std::move(part));
+  }
+  EXPECT_EQ(JudgeOf(series).verdict, Verdict::kMirage);
 }
 
 // Of 25 families each. What is asked is far below what calibration shows, so that luck does not
