@@ -322,6 +322,18 @@ class FutureModels {
   double variance_ = 0;
 };
 
+// Before anything is looked up by the places that a result holds.
+absl::Status CheckJudged(const VerdictSeries& series, const VerdictResult& judged) {
+  const size_t n = series.models.size();
+  const bool fits = judged.scales.size() == n &&
+                    judged.law_models.size() == judged.law_points.size() &&
+                    std::all_of(judged.scales.begin(), judged.scales.end(),
+                                [n](const VerdictScale& at) { return at.model < n; }) &&
+                    std::all_of(judged.law_models.begin(), judged.law_models.end(),
+                                [n](size_t model) { return model < n; });
+  return fits ? absl::OkStatus() : absl::InvalidArgumentError("judged: is of another series");
+}
+
 // Where a further size may stand.
 struct Place {
   double scale = 0;
@@ -360,11 +372,6 @@ class SeriesPlanner::Impl {
         z_(NormalUpperQuantile((1 - options.level) / 2) + NormalUpperQuantile(1 - options.power)) {}
 
   absl::Status Prepare() {
-    for (const VerdictScale& at : judged_.scales) {
-      if (at.model >= series_.models.size()) {
-        return absl::InvalidArgumentError("judged: is of another series");
-      }
-    }
     if (absl::Status status = future_.Prepare(); !status.ok()) return status;
     if (absl::Status status = PlanItems(); !status.ok()) return status;
     PlanSeeds();
@@ -1100,6 +1107,7 @@ absl::StatusOr<std::unique_ptr<SeriesPlanner>> SeriesPlanner::Create(VerdictSeri
                                                                      VerdictResult judged,
                                                                      const PlanOptions& options) {
   if (absl::Status status = CheckPlanOptions(options); !status.ok()) return status;
+  if (absl::Status status = CheckJudged(series, judged); !status.ok()) return status;
   auto impl = std::make_unique<Impl>(std::move(series), std::move(judged), options);
   if (absl::Status status = impl->Prepare(); !status.ok()) return status;
   return std::unique_ptr<SeriesPlanner>(new SeriesPlanner(std::move(impl)));
@@ -1123,6 +1131,7 @@ absl::StatusOr<VerdictSeries> DrawWithScales(const VerdictSeries& series,
                                              const VerdictResult& judged,
                                              const std::vector<double>& scales,
                                              const PlanOptions& options, uint64_t draw) {
+  if (absl::Status status = CheckJudged(series, judged); !status.ok()) return status;
   FutureModels future(series, judged);
   if (absl::Status status = future.Prepare(); !status.ok()) return status;
   if (!future.has_law()) {
