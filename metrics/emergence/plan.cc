@@ -159,6 +159,21 @@ class FutureModels {
     return sum / static_cast<double>(judged_.difficulties.size());
   }
 
+  // The least that a model's own mean composes to under the distributions of difficulty that the
+  // judgement left; absent where items compose, or nothing does.
+  std::optional<double> LeastComposed(size_t model) const {
+    if (items_ || !means_) return std::nullopt;
+    const auto found = std::find(judged_.law_models.begin(), judged_.law_models.end(), model);
+    if (found == judged_.law_models.end()) return std::nullopt;
+    const auto place = static_cast<size_t>(found - judged_.law_models.begin());
+    double least = 1;
+    for (const ItemDifficulty& difficulty : judged_.difficulties) {
+      least = std::min(least, ComposedShare(means_->of, difficulty, means_->length,
+                                            std::exp(judged_.law_points[place].y)));
+    }
+    return least;
+  }
+
   // The series with a model at each of `scales`; without parts, which do not change whether it is
   // decided.
   VerdictSeries With(const std::vector<double>& scales, uint64_t seed, uint64_t draw) const {
@@ -439,6 +454,12 @@ class SeriesPlanner::Impl {
     return *series_.models[at.model].value;
   }
 
+  // The same, with as few right items as the spread of difficulty may leave: numbers of items are
+  // to do under any.
+  double CautiousValueOf(const VerdictScale& at) const {
+    return future_.LeastComposed(at.model).value_or(ValueOf(at));
+  }
+
   TestPlan Test() const { return {.alpha = 1 - options_.level, .power = options_.power}; }
 
   bool IsShare() const {
@@ -456,7 +477,7 @@ class SeriesPlanner::Impl {
   absl::Status PlanItems() {
     for (const VerdictScale& at : judged_.scales) {
       if (!series_.models[at.model].value) continue;
-      const double value = ValueOf(at);
+      const double value = CautiousValueOf(at);
       if (const auto n = ItemsToResolve(series_.models[at.model], value)) {
         plan_.items.push_back({at.model, *n, value});
       }
@@ -701,7 +722,7 @@ class SeriesPlanner::Impl {
     double last = 0;
     for (const VerdictScale& at : judged_.scales) {
       if (!series_.models[at.model].value) continue;
-      last = ValueOf(at);
+      last = CautiousValueOf(at);
       if (!first) first = last;
     }
     if (!first || !IsShare()) return std::nullopt;

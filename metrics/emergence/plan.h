@@ -1,7 +1,8 @@
 // What would settle a series: how many items, which further sizes, how many trainings a size.
 //
-// Items. A model's value is what its counterpart composes to, or the smooth law where that is
-// unknown, else what was measured. To be told from the floor or the ceiling, whichever is nearer:
+// Items. A model's value is what its counterpart composes to (of means the least under a spread of
+// difficulty that the judgement left), or the smooth law where that is unknown, else what was
+// measured. To be told from the floor or the ceiling, whichever is nearer:
 //   from 0 (or 1)   n = ln(1 - power) / ln(1 - d), d the distance: one success (failure) proves it.
 //                   3 / d for a power of 95 %, the rule of three;
 //   from chance     n = (z_{a/2} sqrt(p0 (1 - p0)) + z_b sqrt(p1 (1 - p1)))^2 / (p1 - p0)^2;
