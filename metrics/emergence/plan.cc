@@ -454,8 +454,8 @@ class SeriesPlanner::Impl {
     return *series_.models[at.model].value;
   }
 
-  // The same, with as few right items as the spread of difficulty may leave: numbers of items are
-  // to do under any.
+  // The same, with as few right items as the spread of difficulty may leave: what is asked of all
+  // models is to do under any.
   double CautiousValueOf(const VerdictScale& at) const {
     return future_.LeastComposed(at.model).value_or(ValueOf(at));
   }
@@ -477,7 +477,7 @@ class SeriesPlanner::Impl {
   absl::Status PlanItems() {
     for (const VerdictScale& at : judged_.scales) {
       if (!series_.models[at.model].value) continue;
-      const double value = CautiousValueOf(at);
+      const double value = ValueOf(at);
       if (const auto n = ItemsToResolve(series_.models[at.model], value)) {
         plan_.items.push_back({at.model, *n, value});
       }

@@ -1,8 +1,7 @@
 // What would settle a series: how many items, which further sizes, how many trainings a size.
 //
-// Items. A model's value is what its counterpart composes to (of means the least under a spread of
-// difficulty that the judgement left), or the smooth law where that is unknown, else what was
-// measured. To be told from the floor or the ceiling, whichever is nearer:
+// Items. A model's value is what its counterpart composes to, or the smooth law where that is
+// unknown, else what was measured. To be told from the floor or the ceiling, whichever is nearer:
 //   from 0 (or 1)   n = ln(1 - power) / ln(1 - d), d the distance: one success (failure) proves it.
 //                   3 / d for a power of 95 %, the rule of three;
 //   from chance     n = (z_{a/2} sqrt(p0 (1 - p0)) + z_b sqrt(p1 (1 - p1)))^2 / (p1 - p0)^2;
@@ -13,7 +12,8 @@
 //
 // RESOLUTION_LIMITED is left where the rise from the first to the last size is above three of its
 // standard errors; n is the smallest for which that happens with the power asked for, scatter
-// between models included: rise - z_b s(n) >= 3 sqrt(s(n)^2 + scatter^2).
+// between models included: rise - z_b s(n) >= 3 sqrt(s(n)^2 + scatter^2). Where means compose, the
+// values are the least under a spread of difficulty that the judgement left.
 //
 // Further sizes. A law is drawn from the posterior of the counterpart (SlopeBreak::Draw), with or
 // without a break as probable as the evidence makes them; a model of the new size is drawn from it,

@@ -122,8 +122,9 @@ def test_the_units_digit_breaks(source: str, task: str, request: pytest.FixtureR
     assert "POSITION_BREAKS" in codes(found)
     # Between 3,080 and 7,232 parameters.
     assert 3080 < digits(found)[0] < 7232
+    # The mean of the edit distance steps down as well, or all rests on generated text.
     if source == "logs_alone":
-        assert "GENERATED_PARTS_ONLY" in codes(found)
+        assert {"LAW_BREAKS", "GENERATED_PARTS_ONLY"} & set(codes(found))
 
 
 @pytest.mark.parametrize("source", ["logs_alone", "with_evidence"])

@@ -1,8 +1,8 @@
 """Writes metrics/emergence/item_spread_vectors.inc: shares under spread difficulty, by mpmath.
 
 Each is E[exp(-u G)], integrated over G's density to 30 digits (the pair is a sum of two); of the
-betas by Kummer's function, which has to agree with the integral. Run from the repository's root with
-mpmath installed: `python3 tests/reference/item_spread.py`.
+betas by Kummer's function, which has to agree with the integral. Run from the repository's root
+with mpmath installed: `python3 tests/reference/item_spread.py`.
 """
 
 from pathlib import Path
@@ -31,8 +31,11 @@ def log_normal(u, cv):
 
 def gamma(u, cv):
     k = 1 / cv**2
+
     # In t = ln g: smooth and without a singularity at 0.
-    weight = lambda t: exp(k * (t - exp(t)))
+    def weight(t):
+        return exp(k * (t - exp(t)))
+
     points = [-200, -50, -10, -3, -1, 0, 1, 2, 4]
     return quad(lambda t: weight(t) * exp(-u * exp(t)), points) / quad(weight, points)
 
@@ -42,8 +45,11 @@ def beta_from_0(share):
         k = share / cv**2
         b = cv**2 * k * (k + 1) / (1 - cv**2 * k)
         hardest = (k + b) / k
+
         # x = g / hardest; y = x^k takes the singularity at 0 out.
-        integrand = lambda y: (1 - y ** (1 / k)) ** (b - 1) * exp(-u * hardest * y ** (1 / k)) / k
+        def integrand(y):
+            return (1 - y ** (1 / k)) ** (b - 1) * exp(-u * hardest * y ** (1 / k)) / k
+
         points = [0, mpf(1) / 1000, mpf(1) / 20, mpf(1) / 4, mpf(3) / 4, mpf(99) / 100, 1]
         integral = quad(integrand, points) / beta(k, b)
         # Kummer's function is the same, and exact where y^(1/k) is hard to integrate.

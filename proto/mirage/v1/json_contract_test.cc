@@ -370,7 +370,7 @@ TEST(JsonTest, UnsetOptionalsAreAbsentAndPlainFieldsAreThere) {
               UnorderedElementsAreArray({"family", "task", "filter", "metric", "x_axis",
                                          "other_counterparts", "verdict", "reasons", "pooled_over",
                                          "n_scales", "scales", "zero_median", "breaks", "fits",
-                                         "forecast", "samples_needed"}));
+                                         "forecast", "samples_needed", "sample_correlations"}));
   EXPECT_THAT(Keys(diagnosis.at("scales").at(0)),
               UnorderedElementsAreArray({"model", "scale", "held_out"}));
   EXPECT_THAT(Keys(diagnosis.at("breaks").at(0)), UnorderedElementsAreArray({"where", "from_end"}));
