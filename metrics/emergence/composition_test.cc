@@ -53,7 +53,8 @@ TEST(CompositionTest, RightTokensComposeToAllRight) {
   double mean = 0;
   double all = 0;
   double mass = 0;
-  for (double t = -30; t < 3; t += 1e-3) {
+  for (int i = -30'000; i < 3'000; ++i) {
+    const double t = i * 1e-3;
     const double g = std::exp(t);
     const double weight = std::exp((t - g) / (0.7 * 0.7));
     mass += weight;

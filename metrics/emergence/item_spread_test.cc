@@ -68,7 +68,8 @@ TEST(ItemSpreadTest, BeyondTheSeriesItGoesOn) {
   for (const ItemSpread spread : kItemSpreads) {
     for (const double cv : {0.5, 1.2}) {
       double last = 1;
-      for (double u = 1; u < 1e6; u *= 1.3) {
+      for (int i = 0; i < 52; ++i) {
+        const double u = std::pow(1.3, i);
         const double share = AllTokens({spread, cv}, u);
         ASSERT_TRUE(share >= 0 && share <= last * (1 + 1e-9)) << u;
         last = share;

@@ -25,7 +25,8 @@ TEST(MarginSpreadTest, AgreesWithSciPy) {
 TEST(MarginSpreadTest, RisesFromZeroToOne) {
   for (const MarginSpread spread : kMarginSpreads) {
     double last = 0;
-    for (double z = -40; z <= 40; z += 0.25) {
+    for (int i = -160; i <= 160; ++i) {
+      const double z = 0.25 * i;
       const double share = ShareAboveZero(spread, z);
       ASSERT_TRUE(share >= last && share <= 1) << static_cast<int>(spread) << " " << z;
       last = share;

@@ -53,7 +53,7 @@ std::vector<MetaSeries> Series(size_t most) {
 // Arguments: threads, and the most sizes of a series.
 void BmMetaAnalysis(benchmark::State& state) {
   const std::vector<MetaSeries> series = Series(static_cast<size_t>(state.range(1)));
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     auto analysis = MetaAnalyzer::Create(series, {.threads = static_cast<int>(state.range(0))});
     while (analysis->n_done() < analysis->n_series()) {
       if (!analysis->Step(kStep).ok()) return state.SkipWithError("a step failed");

@@ -164,6 +164,7 @@ VerdictSeries EditDistances(bool is_even, uint64_t seed) {
   constexpr int kModels = 9;
   constexpr int kItems = 800;
   std::vector<double> difficulty;
+  difficulty.reserve(kItems);
   for (int item = 0; item < kItems; ++item) {
     difficulty.push_back(is_even ? 2 * rng.Uniform() : rng.Uniform() < 0.5 ? 0.4 : 1.6);
   }
